@@ -10,13 +10,15 @@
 //! ```
 //!
 //! The broker has to be ActiveMQ 5.12 or later, with its advisories, which are on by default. The
-//! backend learns from them which queues exist. The user needs the permission to read the topic
-//! `ActiveMQ.Advisory.Queue`.
+//! backend learns from them which queues exist. The user needs the permission to read the topics
+//! `ActiveMQ.Advisory.Queue` and `ActiveMQ.Advisory.TempQueue`.
 //!
 //! # What works
 //!
-//! Durable queues, through the default exchange: declaring, deleting, purging, publishing with
-//! confirms, fetching, consuming with a prefetch, acknowledging, requeueing and discarding.
+//! Exchanges of all standard types, bindings, and durable queues: declaring, deleting, purging,
+//! publishing with confirms and returns, fetching, consuming with a prefetch, acknowledging,
+//! requeueing and discarding. Failed messages pause in the process, and parking queues are plain
+//! queues.
 //!
 //! * A message is persistent unless its delivery mode is transient. A confirm is the receipt of the
 //!   broker, which a persistent message has after the write to the journal.
@@ -30,6 +32,53 @@
 //!   compressed ones, are unreadable.
 //! * A message that expires goes where the policy of the broker says, by default to the queue
 //!   `ActiveMQ.DLQ`.
+//!
+//! # Exchanges
+//!
+//! ActiveMQ has no exchanges. Each publisher finds the queues of a message by itself, in a table of
+//! all exchanges and bindings, and then sends the message once, to a destination of all of them.
+//! The broker accepts the message for all queues or for none.
+//!
+//! * The table is one durable message in the queue `carrot.routing`. A change replaces the message
+//!   in a transaction, which also publishes the new table to the topic `carrot.routing.changes`. A
+//!   declaration, a binding or a deletion returns after the receipt of the broker. Two clients that
+//!   change the table at once wait for each other.
+//! * Each connection subscribes to the topic before its first message, and then reads the table.
+//!   A message that finds no queue is routed again after a round trip, by then with all earlier
+//!   changes. A message that finds some queues may miss one that another client has just bound.
+//! * Each change sends the whole table to each connection. A table of some thousand definitions is
+//!   practical. One that would exceed the `maxFrameSize` of the broker is refused.
+//! * A table of a later version of this crate is refused, with both versions in the error.
+//! * Transient exchanges and their bindings are kept like durable ones.
+//!
+//! The user needs the permission to read and write the queue and the topic, and to create them.
+//! A user without it has the default exchange and queues without arguments only. **A user who may
+//! write the queue or the topic can redirect the messages of all clients.** Give the permission to
+//! trusted users only. Clients without Carrot see queues only, and do not route.
+//!
+//! If the queue `carrot.routing` is deleted or purged, all exchanges and bindings are lost.
+//!
+//! # Arguments of queues
+//!
+//! The table also has these arguments. They hold for messages and consumers of Carrot only:
+//!
+//! * `x-dead-letter-exchange` and `x-dead-letter-routing-key`: a discarded message leaves its queue
+//!   and enters the routed ones in one transaction, with the header `x-death`. The keys of the
+//!   header `BCC` are not routed again. A message that expires goes where the policy of the broker
+//!   says, and not to this exchange. The argument is refused together with `x-message-ttl` or a
+//!   length limit.
+//! * `x-message-ttl`: the sender shortens the expiration of the message. The broker may count an
+//!   expired message as ready until it looks for such, every 30 s by default. A time of 0 drops
+//!   most messages, also if a consumer waits.
+//! * `x-single-active-consumer`: consumers have a prefetch of 1, and are exclusive ones of the
+//!   broker. A requeue passes the turn to the next consumer.
+//!
+//! # Replies
+//!
+//! A queue that is exclusive and has no name is a temporary queue of the broker, which is deleted
+//! with its connection. Its name begins with `temp-queue://`. Such a name is a routing key of the
+//! default exchange, and so the address for replies: a caller uses it, and clients of JMS may be on
+//! either side. Only its connection consumes from the queue.
 //!
 //! # What differs from RabbitMQ
 //!
@@ -45,14 +94,13 @@
 //! * After a lost connection, all messages that consumers had or would have received next are
 //!   marked as redelivered.
 //!
-//! # Not supported yet
+//! # Not supported
 //!
 //! Each of these is refused with an error that names the argument:
 //!
-//! * exchanges and bindings, the headers `CC` and `BCC`;
-//! * queues named by the broker, exclusive, auto-delete and transient queues;
-//! * dead-letter exchanges, time to live and length limits of queues, priorities of consumers,
-//!   exclusive consumers and single active consumers;
+//! * named exclusive, auto-delete and transient queues;
+//! * length limits and expiry of queues, priorities, quorum queues and streams;
+//! * exclusive consumers, and priorities of consumers;
 //! * delayed messages.
 //!
 //! # Limits
@@ -69,9 +117,9 @@
 //!
 //! # Log levels
 //!
-//! * `debug`: connections that are lost or refused, and messages that the broker refuses, with the
-//!   reason.
-//! * `warn`: errors of the broker that belong to no call.
+//! * `debug`: connections that are lost or refused, messages that the broker refuses, and dead
+//!   letters whose exchange does not exist, with the reason.
+//! * `warn`: errors of the broker that belong to no call, and dead letters that cannot be written.
 //!
 //! No log line contains a password or a body.
 
@@ -81,6 +129,7 @@
 mod channel;
 mod connection;
 mod content;
+mod exchanges;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use carrot_backend_activemq::ActiveMqConnector;
-use carrot_conformance::{Features, Harness};
+use carrot_conformance::{Feature, Features, Harness};
 use carrot_core::ConnectionOptions;
 use carrot_core::backend::Connector;
 
@@ -27,7 +27,23 @@ impl Harness for ActiveMq {
     }
 
     fn features(&self) -> Features {
-        Features::none()
+        [
+            Feature::Exchanges,
+            Feature::TopicExchange,
+            Feature::HeadersExchange,
+            Feature::ExchangeToExchange,
+            Feature::AlternateExchange,
+            Feature::InternalExchange,
+            Feature::SenderSelectedRouting,
+            Feature::PredeclaredExchanges,
+            Feature::ReservedNames,
+            Feature::Returns,
+            Feature::ServerNamedQueues,
+            Feature::MessageTtl,
+            Feature::DeadLetters,
+        ]
+        .into_iter()
+        .fold(Features::none(), Features::with)
     }
 
     fn connect(&self) -> Arc<dyn Connector> {
@@ -44,4 +60,6 @@ carrot_conformance::conformance_tests!(
     ActiveMq::new(),
     Basics,
     Settlement,
+    Routing,
+    Limits,
 );

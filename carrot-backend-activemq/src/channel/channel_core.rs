@@ -10,6 +10,7 @@ use carrot_listener::lock;
 use crate::channel::inbox::{SlotArrival, SlotInbox};
 use crate::channel::link_family::LinkFamily;
 use crate::channel::publish_answers::PublishAnswers;
+use crate::channel::unsent_letter::UnsentLetter;
 use crate::connection::link_handle::LinkHandle;
 use crate::connection::link_reader::refusal;
 use crate::connection::linked_channel::{Arrival, BrokerAnswer, LinkedChannel};
@@ -62,6 +63,8 @@ pub(crate) struct SlotPlace {
     /// The number of the slot, from 0. The broker fills a slot of a lower number first, and so
     /// gives each of several subscriptions a first message before any of them has a second one.
     pub(crate) rank: u16,
+    /// Whether only one of all slots of the queue receives.
+    pub(crate) is_exclusive: bool,
 }
 
 impl SlotPlace {
@@ -81,6 +84,8 @@ pub(crate) struct UnsettledMessage {
     pub(crate) message: MessageId,
     /// Whether the queue was deleted.
     pub(crate) is_gone: bool,
+    /// The message, if its queue has a dead-letter exchange.
+    pub(crate) letter: Option<UnsentLetter>,
 }
 
 impl SessionState {
@@ -211,6 +216,13 @@ impl LinkedChannel for ChannelCore {
         };
         self.lock().answers.answer(tag, outcome);
         self.changed.notify_all();
+    }
+
+    fn settled(&self, answer: BrokerAnswer) {
+        if let Err(exception) = answer {
+            // The broker still counts the message as held.
+            self.fail(&refusal(&exception));
+        }
     }
 
     fn arrived(&self, slot: i64, arrival: Option<Arrival>) {

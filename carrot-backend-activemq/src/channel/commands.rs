@@ -1,10 +1,11 @@
 //! The commands of a channel.
 
-use crate::channel::channel_core::ChannelCore;
+use crate::channel::channel_core::{ChannelCore, SlotPlace};
+use crate::connection::table_change::transaction_step;
 use crate::wire::command::CommandBody;
 use crate::wire::delivery_commands::{MessageAck, MessagePull};
 use crate::wire::destination::WireDestination;
-use crate::wire::ids::{MessageId, RemovedId};
+use crate::wire::ids::{LocalTransactionId, MessageId, RemovedId, TransactionId};
 use crate::wire::setup_commands::{
     ConsumerInfo, DestinationInfo, ProducerInfo, RemoveInfo, SessionInfo,
 };
@@ -28,22 +29,34 @@ impl ChannelCore {
         })
     }
 
-    /// Adds a consumer. With a prefetch of 0, it receives what it pulls.
+    /// Adds a consumer that receives what it pulls.
+    pub(crate) fn add_puller(&self, slot: i64, destination: &WireDestination) -> CommandBody {
+        CommandBody::Consumer(self.consumer(slot, destination, 0))
+    }
+
+    /// Adds a consumer of a subscription.
     pub(crate) fn add_slot(
         &self,
         slot: i64,
         destination: &WireDestination,
         prefetch: i32,
-        priority: i8,
+        place: SlotPlace,
     ) -> CommandBody {
         CommandBody::Consumer(ConsumerInfo {
+            priority: place.priority().to_be_bytes()[0],
+            is_exclusive: place.is_exclusive,
+            ..self.consumer(slot, destination, prefetch)
+        })
+    }
+
+    fn consumer(&self, slot: i64, destination: &WireDestination, prefetch: i32) -> ConsumerInfo {
+        ConsumerInfo {
             consumer: Some(self.link.consumer_id(self.session, slot)),
             destination: Some(destination.clone()),
             prefetch,
-            priority: priority.to_be_bytes()[0],
             has_no_range_acks: true,
             ..ConsumerInfo::default()
-        })
+        }
     }
 
     /// Removes a consumer. Its message returns to the queue.
@@ -78,6 +91,34 @@ impl ChannelCore {
             count: 1,
             ..MessageAck::default()
         })
+    }
+
+    /// Consumes a message in a transaction.
+    pub(crate) fn acknowledge_in(
+        &self,
+        transaction: &TransactionId,
+        slot: i64,
+        destination: &WireDestination,
+        message: &MessageId,
+    ) -> CommandBody {
+        match self.acknowledge(slot, destination, message) {
+            CommandBody::Ack(ack) => {
+                CommandBody::Ack(MessageAck { transaction: Some(transaction.clone()), ..ack })
+            }
+            other => other,
+        }
+    }
+
+    pub(crate) fn new_transaction(&self) -> TransactionId {
+        TransactionId::Local(LocalTransactionId {
+            value: self.link.next_number(),
+            connection: Some(self.link.connection_id()),
+        })
+    }
+
+    /// A step of a transaction.
+    pub(crate) fn step(&self, transaction: &TransactionId, step: u8) -> CommandBody {
+        transaction_step(self.link.connection_id(), transaction, step)
     }
 
     /// Adds or removes a queue.

@@ -22,6 +22,14 @@ pub(crate) struct StartedSubscription {
     pub(crate) changed: Arc<Condvar>,
 }
 
+/// The slots of a new subscription.
+#[derive(Debug, Clone, Copy)]
+struct SlotOpening {
+    slots: u16,
+    prefetch: i32,
+    is_exclusive: bool,
+}
+
 impl ChannelCore {
     /// Starts a subscription. The broker returns a message only when it removes its consumer, so
     /// that a subscription has one consumer, a slot, for each message of its prefetch.
@@ -45,12 +53,16 @@ impl ChannelCore {
             state.check()?;
             state.inboxes.insert(started.number, inbox);
         }
+        let is_exclusive = self.rules_of(queue, deadline)?.is_single_active;
         let (slots, prefetch) = match (is_manual, options.prefetch) {
             (false, _) => (1, AUTOMATIC_PREFETCH),
+            // The broker chooses one consumer, and so one slot.
+            (true, _) if is_exclusive => (1, SLOT_PREFETCH),
             (true, 0) => (MOST_SLOTS, SLOT_PREFETCH),
             (true, most) => (most.min(MOST_SLOTS), SLOT_PREFETCH),
         };
-        self.open_slots(started.number, &destination, slots, prefetch, deadline)
+        let opening = SlotOpening { slots, prefetch, is_exclusive };
+        self.open_slots(started.number, &destination, opening, deadline)
             .inspect_err(|_| self.drop_subscription(started.number))?;
         Ok(started)
     }
@@ -60,12 +72,12 @@ impl ChannelCore {
         &self,
         subscription: i64,
         destination: &WireDestination,
-        slots: u16,
-        prefetch: i32,
+        opening: SlotOpening,
         deadline: CallDeadline,
     ) -> Result<()> {
+        let SlotOpening { slots, prefetch, is_exclusive } = opening;
         for rank in 0..slots {
-            let place = SlotPlace { subscription, rank };
+            let place = SlotPlace { subscription, rank, is_exclusive };
             let slot = self.link.next_number();
             {
                 let mut state = self.lock();
@@ -76,7 +88,7 @@ impl ChannelCore {
                 }
             }
             self.link.add_consumer(slot, self.linked());
-            let added = self.add_slot(slot, destination, prefetch, place.priority());
+            let added = self.add_slot(slot, destination, prefetch, place);
             if rank == 0 || rank + 1 == slots {
                 self.command("consume", added, deadline)?;
             } else {

@@ -43,6 +43,8 @@ impl ChannelCore {
     ) -> Result<Option<Delivery>> {
         validate::short_string("queue", queue)?;
         let destination = self.existing("get", queue, deadline)?;
+        // A discard needs the settings of the queue, and does not wait.
+        self.rules_of(queue, deadline)?;
         let slot = self.open_pull("get", &destination, deadline)?;
         self.link.send(self.pull(slot, &destination));
         let Some(arrival) = self.pulled("get", slot, deadline)? else {
@@ -75,7 +77,7 @@ impl ChannelCore {
             state.slots.insert(slot, SlotOwner::Pull(Vec::new()));
         }
         self.link.add_consumer(slot, self.linked());
-        self.command(operation, self.add_slot(slot, destination, 0, 0), deadline)
+        self.command(operation, self.add_puller(slot, destination), deadline)
             .inspect_err(|_| self.close_slot(slot))?;
         Ok(slot)
     }
@@ -151,18 +153,20 @@ impl ChannelCore {
     ) -> Result<Delivery> {
         let Arrival { message, is_redelivered } = arrival;
         let id = message.id.clone().unwrap_or_default();
-        let ReceivedContent { content, unreadable } = from_message(*message);
+        let ReceivedContent { content, unreadable, mark } = from_message(*message);
+        let content = Arc::new(content);
+        let letter = self.letter_of(&origin, &content, mark).filter(|_| unreadable.is_none());
         let mut state = self.lock();
         state.check()?;
         let tag = state.next_tag();
         if is_manual {
             let DeliveryOrigin { slot, subscription, destination, is_gone } = origin;
-            let held = UnsettledMessage { slot, subscription, destination, message: id, is_gone };
+            let held =
+                UnsettledMessage { slot, subscription, destination, message: id, is_gone, letter };
             state.held.insert(tag, held);
         }
         drop(state);
-        let delivery =
-            Delivery::new(DeliveryTag(tag), Arc::new(content)).with_redelivered(is_redelivered);
+        let delivery = Delivery::new(DeliveryTag(tag), content).with_redelivered(is_redelivered);
         Ok(match unreadable {
             Some(reason) => delivery.with_unreadable(reason),
             None => delivery,

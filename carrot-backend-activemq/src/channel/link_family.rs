@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, Weak};
 use carrot_listener::lock;
 
 use crate::connection::link_handle::LinkHandle;
+use crate::exchanges::routing_definitions::RoutingDefinitions;
 
 /// The connections of one connector.
 #[derive(Debug, Default)]
@@ -14,6 +15,13 @@ impl LinkFamily {
         let mut links = lock(&self.0);
         links.retain(|link| link.strong_count() > 0);
         links.push(Arc::downgrade(link));
+    }
+
+    /// Passes a changed table to all connections, each of which the broker also sends it to.
+    pub(crate) fn note_table(&self, table: &Arc<RoutingDefinitions>) {
+        for link in self.links() {
+            link.table.note_table(Arc::clone(table));
+        }
     }
 
     /// Returns the open connections.

@@ -1,20 +1,37 @@
+use std::sync::Weak;
 use std::time::Duration;
 
 use carrot_core::backend::{Content, Outcome, Publication, PublishTag, validate};
 use carrot_core::{Error, Result};
 
 use crate::channel::channel_core::{ChannelCore, SessionState};
-use crate::channel::queues;
+use crate::channel::routing::RouteFailure;
 use crate::connection::deadline::CallDeadline;
-use crate::content::{check_content, queue_name, to_message};
-use crate::wire::ids::MessageId;
+use crate::connection::linked_channel::LinkedChannel;
+use crate::connection::outgoing_frame::OutgoingFrame;
+use crate::content::{MessageTerms, check_content, to_message};
+use crate::wire::ids::{MessageId, TransactionId};
 use crate::wire::message::WireMessage;
+use crate::wire::setup_commands::TransactionInfo;
+
+/// The messages of one publication.
+#[derive(Debug)]
+pub(crate) struct NumberedMessages {
+    pub(crate) messages: Vec<WireMessage>,
+    transaction: Option<TransactionId>,
+}
+
+/// The frames of one publication.
+struct OutgoingMessages {
+    frames: Vec<(i32, OutgoingFrame)>,
+    transaction: Option<TransactionId>,
+}
 
 /// The reply code of a message that reaches no queue.
 const NO_ROUTE: u16 = 312;
 
 impl ChannelCore {
-    /// Sends a message to the queue that its routing key names.
+    /// Sends a message to the queues that it reaches.
     pub(crate) fn publish(
         &self,
         publication: &Publication<'_>,
@@ -25,64 +42,121 @@ impl ChannelCore {
         publication.validate()?;
         publication.refuse_delay()?;
         validate::body(&content.body, max_body)?;
-        check_content(content)?;
         self.check()?;
-        let deadline = CallDeadline::after(timeout);
-        if !content.exchange.is_empty() {
-            return self.publish_to_missing(content);
+        if let Err(refused) = check_content(content) {
+            return self.publish_refused(&refused);
         }
-        if !self.is_routable(content, deadline)? {
+        let deadline = CallDeadline::after(timeout);
+        let routes = match self.routes(content, deadline) {
+            Ok(routes) => routes,
+            Err(RouteFailure::Call(error)) => return Err(error),
+            Err(RouteFailure::Channel(error)) => return self.publish_refused(&error),
+        };
+        if routes.is_empty() {
             return self.answer_unrouted(publication.mandatory);
         }
-        self.send(content, deadline)
+        self.send(content, routes, deadline)
     }
 
-    /// Returns whether the queue exists. One that is not known is asked for once.
-    fn is_routable(&self, content: &Content, deadline: CallDeadline) -> Result<bool> {
-        let name = queue_name::escape(content.routing_key.as_bytes());
-        if name.is_empty() {
-            return Ok(false);
-        }
-        if queues::is_known(&self.link, &name) {
-            return Ok(true);
-        }
-        queues::exists(&self.link, "publish", &name, deadline)
-    }
-
-    fn send(&self, content: &Content, deadline: CallDeadline) -> Result<PublishTag> {
-        let message = self.message(content)?;
+    fn send(
+        &self,
+        content: &Content,
+        routes: Vec<MessageTerms>,
+        deadline: CallDeadline,
+    ) -> Result<PublishTag> {
+        let messages = self.messages(content, routes, self.confirms)?;
         if !self.link.outgoing.wait_for_room_within(deadline.left()) {
             return Err(deadline.late("publish"));
         }
-        let frame = self.link.message_frame(message);
-        let size = frame.1.octets().len() as u64;
-        let limit = self.link.traits.max_frame;
-        if size > limit {
-            return Err(Error::Invalid {
-                field: "message".into(),
-                value: format!("{size} bytes with its properties"),
-                limit: format!("at most {limit} bytes, the maxFrameSize of the broker").into(),
-            });
-        }
+        let frames = self.frames(messages)?;
         let mut state = self.lock();
         state.check()?;
         let tag = self.next_tag(&mut state);
         let awaited = self.confirms.then(|| (self.linked(), tag));
         // The lock keeps the tags in the order of the messages. Adding does not wait.
-        self.link.send_message(frame, awaited)?;
+        self.send_frames(frames, awaited)?;
         Ok(PublishTag(tag))
     }
 
-    fn message(&self, content: &Content) -> Result<WireMessage> {
+    /// Sends the frames of one publication: several in one transaction, whose end is answered.
+    fn send_frames(
+        &self,
+        frames: OutgoingMessages,
+        awaited: Option<(Weak<dyn LinkedChannel>, u64)>,
+    ) -> Result<()> {
+        let OutgoingMessages { frames, transaction } = frames;
+        let Some(transaction) = transaction else {
+            return frames
+                .into_iter()
+                .try_for_each(|frame| self.link.send_message(frame, awaited.clone()));
+        };
+        self.link.send(self.step(&transaction, TransactionInfo::BEGIN));
+        frames.into_iter().try_for_each(|frame| self.link.send_message(frame, None))?;
+        let commit = self.step(&transaction, TransactionInfo::COMMIT);
+        match awaited {
+            Some((channel, tag)) => self.link.send_for_publication(commit, channel, tag),
+            None => {
+                self.link.send(commit);
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns the messages of one publication, numbered. Several belong to one transaction.
+    pub(crate) fn messages(
+        &self,
+        content: &Content,
+        routes: Vec<MessageTerms>,
+        needs_answer: bool,
+    ) -> Result<NumberedMessages> {
+        let transaction = (routes.len() > 1).then(|| self.new_transaction());
+        let mut messages = Vec::with_capacity(routes.len());
+        for terms in routes {
+            let message = to_message(content, terms)?;
+            messages.push(self.numbered(message, transaction.as_ref(), needs_answer));
+        }
+        Ok(NumberedMessages { messages, transaction })
+    }
+
+    /// Returns a message with its number. The end of a transaction is answered, and no message.
+    pub(crate) fn numbered(
+        &self,
+        message: WireMessage,
+        transaction: Option<&TransactionId>,
+        needs_answer: bool,
+    ) -> WireMessage {
         let producer = self.link.producer_id(self.session);
         let id = MessageId {
             producer: Some(producer.clone()),
             producer_sequence: self.link.next_number(),
             ..MessageId::default()
         };
-        let message = to_message(content, &content.routing_key)?;
-        let needs_answer = self.confirms;
-        Ok(WireMessage { producer: Some(producer), id: Some(id), needs_answer, ..message })
+        WireMessage {
+            producer: Some(producer),
+            id: Some(id),
+            transaction: transaction.cloned(),
+            needs_answer: needs_answer && transaction.is_none(),
+            ..message
+        }
+    }
+
+    fn frames(&self, messages: NumberedMessages) -> Result<OutgoingMessages> {
+        let limit = self.link.traits.max_frame;
+        let NumberedMessages { messages, transaction } = messages;
+        let mut frames = Vec::with_capacity(messages.len());
+        for message in messages {
+            let frame = self.link.message_frame(message);
+            let size = frame.1.octets().len() as u64;
+            if size > limit {
+                return Err(Error::Invalid {
+                    field: "message".into(),
+                    value: format!("{size} bytes with its properties"),
+                    limit: format!("at most {limit} bytes, the maxFrameSize of the broker").into(),
+                });
+            }
+            frames.push(frame);
+        }
+        Ok(OutgoingMessages { frames, transaction })
     }
 
     fn next_tag(&self, state: &mut SessionState) -> u64 {
@@ -108,19 +182,14 @@ impl ChannelCore {
         Ok(PublishTag(tag))
     }
 
-    /// Ends the channel, as a broker does over a message for an exchange that does not exist. The
-    /// confirm reports it.
-    fn publish_to_missing(&self, content: &Content) -> Result<PublishTag> {
+    /// Ends the channel, as a broker does over a message that it refuses. The confirm reports it.
+    fn publish_refused(&self, error: &Error) -> Result<PublishTag> {
         let tag = {
             let mut state = self.lock();
             state.check()?;
             self.next_tag(&mut state)
         };
-        let reason = format!(
-            "NOT_FOUND - no exchange '{}': this backend has the default exchange only",
-            content.exchange.as_str()
-        );
-        self.fail(&Error::NotFound { reason });
+        self.fail(error);
         Ok(PublishTag(tag))
     }
 

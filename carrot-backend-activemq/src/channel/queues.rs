@@ -9,14 +9,16 @@ use crate::channel::supported::check_queue;
 use crate::connection::broker_link::BrokerLink;
 use crate::connection::deadline::CallDeadline;
 use crate::connection::link_reader::refusal;
+use crate::connection::table_port::{TABLE_QUEUE, table_queue};
 use crate::content::queue_name;
+use crate::exchanges::queue_rules::{BrokerQueueRules, stored_arguments};
 use crate::wire::command::CommandBody;
-use crate::wire::destination::WireDestination;
+use crate::wire::destination::{DestinationKind, WireDestination};
 use crate::wire::setup_commands::DestinationInfo;
 
 /// Returns whether the broker has told of a queue.
-pub(crate) fn is_known(link: &BrokerLink, name: &str) -> bool {
-    lock(&link.queues).contains(name)
+pub(crate) fn is_known(link: &BrokerLink, queue: &WireDestination) -> bool {
+    lock(&link.queues).contains(queue)
 }
 
 /// Returns whether a queue exists.
@@ -30,12 +32,12 @@ pub(crate) fn is_known(link: &BrokerLink, name: &str) -> bool {
 pub(crate) fn exists(
     link: &BrokerLink,
     operation: &'static str,
-    name: &str,
+    queue: &WireDestination,
     deadline: CallDeadline,
 ) -> Result<bool> {
     // The answer does not matter, only its place.
     link.call(operation, CommandBody::Flush, deadline)?.map_err(|error| refusal(&error))?;
-    Ok(is_known(link, name))
+    Ok(is_known(link, queue))
 }
 
 impl ChannelCore {
@@ -47,12 +49,30 @@ impl ChannelCore {
         deadline: CallDeadline,
     ) -> Result<WireDestination> {
         self.check()?;
-        let name = queue_name::escape(queue.as_bytes());
-        if self.checked(exists(&self.link, operation, &name, deadline))? {
-            return Ok(WireDestination::queue(name));
+        let destination = queue_name::destination(queue.as_bytes());
+        self.check_reserved(&destination)?;
+        if !self.checked(exists(&self.link, operation, &destination, deadline))? {
+            return Err(self.failed(no_queue(queue)));
         }
-        let reason = format!("NOT_FOUND - no queue '{queue}'");
-        Err(self.failed(Error::NotFound { reason }))
+        if destination.kind == DestinationKind::TemporaryQueue && !self.owns(&destination) {
+            return Err(self.failed(locked(queue)));
+        }
+        Ok(destination)
+    }
+
+    /// Fails, and ends the channel, for the queue of the table of exchanges.
+    pub(crate) fn check_reserved(&self, queue: &WireDestination) -> Result<()> {
+        if *queue != table_queue() {
+            return Ok(());
+        }
+        let reason = format!("ACCESS_REFUSED - queue '{TABLE_QUEUE}' holds the exchanges");
+        Err(self.failed(Error::AccessRefused { reason }))
+    }
+
+    /// Returns whether a temporary queue belongs to this connection.
+    fn owns(&self, queue: &WireDestination) -> bool {
+        let name = queue.name.strip_prefix(&*self.link.name);
+        name.is_some_and(|rest| rest.starts_with(':'))
     }
 
     /// Returns the result of a call, or the first error of the channel.
@@ -63,6 +83,20 @@ impl ChannelCore {
             }
             self.check().err().unwrap_or(error)
         })
+    }
+
+    /// Waits for a round trip, after which all earlier notices have arrived.
+    pub(crate) fn flush(&self, deadline: CallDeadline) -> Result<()> {
+        let answer = self.checked(self.link.call("publish", CommandBody::Flush, deadline))?;
+        answer.map_err(|exception| self.failed(refusal(&exception)))
+    }
+
+    /// Ends the channel over an error of a declaration, unless nothing was sent.
+    pub(crate) fn ended_by(&self, error: Error) -> Error {
+        match error {
+            Error::Invalid { .. } => error,
+            error => self.failed(error),
+        }
     }
 
     /// Sends a command, and waits for its answer. An error of the broker ends the channel.
@@ -80,32 +114,77 @@ impl ChannelCore {
         entity.validate()?;
         match entity {
             Declare::Queue(queue) => self.declare_queue(queue, deadline),
-            Declare::Exchange(exchange) => Err(no_exchanges("exchange", &exchange.name)),
-            Declare::Binding(binding) => Err(no_exchanges("binding", &binding.source)),
+            Declare::Exchange(exchange) => self.declare_exchange(exchange, deadline),
+            Declare::Binding(binding) => self.bind(binding, deadline),
         }
     }
 
     fn declare_queue(&self, queue: &Queue, deadline: CallDeadline) -> Result<QueueInfo> {
+        let name = without_line_breaks(&queue.name);
+        if !queue.passive && is_reserved(&name) {
+            self.check()?;
+            let reason = format!("ACCESS_REFUSED - queue name '{name}' contains a reserved prefix");
+            return Err(self.failed(Error::AccessRefused { reason }));
+        }
         check_queue(queue)?;
+        if name.is_empty() {
+            return self.declare_temporary(deadline);
+        }
         let destination = if queue.passive {
-            self.existing("declare", &queue.name, deadline)?
+            self.existing("declare", &name, deadline)?
         } else {
             self.check()?;
-            self.create(&queue.name, deadline)?
+            self.declare_named(&name, queue, deadline)?
         };
         let counts = self.checked(self.link.statistics.counts(&destination.name, deadline))?;
         let counts = counts.unwrap_or_default();
-        Ok(QueueInfo::new(&*queue.name, counts.ready, counts.consumers))
+        Ok(QueueInfo::new(name, counts.ready, counts.consumers))
+    }
+
+    /// Creates a temporary queue, which the broker deletes with this connection.
+    fn declare_temporary(&self, deadline: CallDeadline) -> Result<QueueInfo> {
+        self.check()?;
+        let name = format!("{}:{}", self.link.name, self.link.next_number());
+        let destination = WireDestination::temporary_queue(name);
+        self.command("declare", self.change_queue(&destination, DestinationInfo::ADD), deadline)?;
+        self.check_told(&destination, deadline)?;
+        let name = queue_name::name_of(&destination).unwrap_or_default();
+        Ok(QueueInfo::new(name.as_str(), 0, 0))
+    }
+
+    /// Declares a queue. Its settings are stored first, since its first message needs them.
+    fn declare_named(
+        &self,
+        name: &str,
+        queue: &Queue,
+        deadline: CallDeadline,
+    ) -> Result<WireDestination> {
+        let destination = queue_name::destination(name.as_bytes());
+        self.check_reserved(&destination)?;
+        BrokerQueueRules::new(name, &queue.arguments).map_err(|error| self.ended_by(error))?;
+        let arguments = stored_arguments(&queue.arguments);
+        let exists = self.checked(exists(&self.link, "declare", &destination, deadline))?;
+        self.declare_settings(name, arguments, exists, deadline)?;
+        if exists {
+            return Ok(destination);
+        }
+        self.create(name, deadline)
     }
 
     fn create(&self, queue: &str, deadline: CallDeadline) -> Result<WireDestination> {
         let destination = WireDestination::queue(queue_name::escape(queue.as_bytes()));
         let added = self.change_queue(&destination, DestinationInfo::ADD);
         self.command("declare", added, deadline)?;
-        let is_told = is_known(&self.link, &destination.name)
-            || self.checked(exists(&self.link, "declare", &destination.name, deadline))?;
+        self.check_told(&destination, deadline)?;
+        Ok(destination)
+    }
+
+    /// Fails, and ends the channel, unless the broker has reported a queue.
+    fn check_told(&self, destination: &WireDestination, deadline: CallDeadline) -> Result<()> {
+        let is_told = is_known(&self.link, destination)
+            || self.checked(exists(&self.link, "declare", destination, deadline))?;
         if is_told {
-            return Ok(destination);
+            return Ok(());
         }
         let reason = "the broker does not tell which queues exist; set advisorySupport=\"true\"";
         Err(self.failed(Error::Backend { reason: reason.into(), source: None }))
@@ -114,13 +193,17 @@ impl ChannelCore {
     pub(crate) fn delete(&self, entity: Delete<'_>, deadline: CallDeadline) -> Result<Deleted> {
         entity.validate()?;
         match entity {
-            Delete::Queue { name, condition } => self.delete_queue(name, condition, deadline),
+            Delete::Queue { name, condition } => {
+                self.delete_queue(&without_line_breaks(name), condition, deadline)
+            }
             Delete::Messages { queue } => {
                 let destination = self.existing("delete", queue, deadline)?;
                 self.purge(&destination, deadline).map(Deleted::new)
             }
-            Delete::Exchange { name, .. } => Err(no_exchanges("exchange", name)),
-            Delete::Binding(binding) => Err(no_exchanges("binding", &binding.source)),
+            Delete::Exchange { name, condition } => {
+                self.delete_exchange(&without_line_breaks(name), condition, deadline)
+            }
+            Delete::Binding(binding) => self.unbind(binding, deadline),
         }
     }
 
@@ -131,11 +214,15 @@ impl ChannelCore {
         deadline: CallDeadline,
     ) -> Result<Deleted> {
         self.check()?;
-        let name = queue_name::escape(queue.as_bytes());
-        if !self.checked(exists(&self.link, "delete", &name, deadline))? {
+        let destination = queue_name::destination(queue.as_bytes());
+        self.check_reserved(&destination)?;
+        if !self.checked(exists(&self.link, "delete", &destination, deadline))? {
+            self.forget_queue(queue, deadline)?;
             return Ok(Deleted::new(0));
         }
-        let destination = WireDestination::queue(name);
+        if destination.kind == DestinationKind::TemporaryQueue && !self.owns(&destination) {
+            return Err(self.failed(locked(queue)));
+        }
         self.check_condition(queue, &destination, condition, deadline)?;
         let count = self.purge(&destination, deadline)?;
         if !condition.if_unused {
@@ -150,6 +237,7 @@ impl ChannelCore {
             }
             refused => self.failed(refused),
         })?;
+        self.forget_queue(queue, deadline)?;
         Ok(Deleted::new(count))
     }
 
@@ -204,6 +292,22 @@ impl ChannelCore {
     }
 }
 
-fn no_exchanges(field: &'static str, name: &str) -> Error {
-    Error::invalid(field, name, "no exchanges and bindings yet, but the default exchange")
+pub(crate) fn no_queue(name: &str) -> Error {
+    Error::NotFound { reason: format!("NOT_FOUND - no queue '{name}'") }
+}
+
+fn locked(queue: &str) -> Error {
+    let reason = format!("RESOURCE_LOCKED - queue '{queue}' belongs to another connection");
+    Error::ResourceLocked { reason }
+}
+
+/// Returns whether a name is one that only the broker gives.
+fn is_reserved(name: &str) -> bool {
+    let kind = queue_name::destination(name.as_bytes()).kind;
+    name.starts_with("amq.") || kind == DestinationKind::TemporaryQueue
+}
+
+/// RabbitMQ ignores line breaks in names.
+pub(crate) fn without_line_breaks(name: &str) -> String {
+    name.replace(['\r', '\n'], "")
 }

@@ -24,8 +24,7 @@ impl ChannelCore {
         extent: Extent,
     ) -> Result<()> {
         match rejection {
-            // The broker has no dead-letter exchange, so that a discarded message is consumed.
-            Rejection::Discard => self.ack(tag, extent),
+            Rejection::Discard => self.settle(tag, extent, |state, held| self.discard(state, held)),
             Rejection::Requeue | Rejection::RequeueFailed => {
                 self.settle(tag, extent, |state, held| self.requeue(state, held))
             }
@@ -75,14 +74,19 @@ impl ChannelCore {
         Ok(())
     }
 
-    fn consumed(&self, state: &mut SessionState, held: Vec<UnsettledMessage>) {
+    pub(crate) fn consumed(&self, state: &mut SessionState, held: Vec<UnsettledMessage>) {
         for held in held.into_iter().filter(|held| !held.is_gone) {
             self.link.send(self.acknowledge(held.slot, &held.destination, &held.message));
-            if !state.is_alive(&held) {
-                state.slots.remove(&held.slot);
-                self.link.forget_consumer(held.slot);
-                self.link.send(self.remove_slot(held.slot, RemoveInfo::NOT_DELIVERED));
-            }
+            self.close_if_unused(state, &held);
+        }
+    }
+
+    /// Removes the slot of a settled message, unless the slot receives further messages.
+    pub(crate) fn close_if_unused(&self, state: &mut SessionState, held: &UnsettledMessage) {
+        if !state.is_alive(held) {
+            state.slots.remove(&held.slot);
+            self.link.forget_consumer(held.slot);
+            self.link.send(self.remove_slot(held.slot, RemoveInfo::NOT_DELIVERED));
         }
     }
 
@@ -118,7 +122,7 @@ impl ChannelCore {
         inbox.slots.insert(slot);
         state.slots.insert(slot, SlotOwner::Subscription(place));
         self.link.add_consumer(slot, self.linked());
-        self.link.send(self.add_slot(slot, &held.destination, SLOT_PREFETCH, place.priority()));
+        self.link.send(self.add_slot(slot, &held.destination, SLOT_PREFETCH, place));
     }
 }
 

@@ -4,17 +4,16 @@ use carrot_core::backend::ConsumeOptions;
 use carrot_core::{Error, Headers, Queue, Result, Value};
 
 /// The arguments of queues that RabbitMQ knows, and ActiveMQ does not have by queue.
-const OF_QUEUES: [(&str, &str); 14] = [
-    ("x-message-ttl", "no time to live of a queue; set the expiration of each message"),
+const OF_QUEUES: [(&str, &str); 10] = [
     ("x-expires", "no expiry of queues; the broker deletes unused queues by its own policy"),
     ("x-max-length", "no length limit; the broker limits queues by its own policy"),
     ("x-max-length-bytes", "no length limit; the broker limits queues by its own policy"),
     ("x-overflow", "no length limit; the broker limits queues by its own policy"),
-    ("x-dead-letter-exchange", "no dead-letter exchange yet"),
-    ("x-dead-letter-routing-key", "no dead-letter exchange yet"),
-    ("x-dead-letter-strategy", "no dead-letter exchange yet"),
+    (
+        "x-dead-letter-strategy",
+        "no strategies; a discarded message and its dead letter change in one transaction",
+    ),
     ("x-max-priority", "no priorities of a queue; the broker has them by its own policy"),
-    ("x-single-active-consumer", "no single active consumer yet"),
     ("x-delivery-limit", "no delivery limit of a queue"),
     ("x-max-age", "no streams"),
     ("x-consumer-timeout", "no timeout of consumers"),
@@ -34,11 +33,7 @@ const OF_CONSUMERS: [(&str, &str); 3] = [
 /// - [`Error::Invalid`]: names the property or the argument.
 pub(crate) fn check_queue(queue: &Queue) -> Result<()> {
     if queue.name.is_empty() {
-        return Err(refused(
-            "queue",
-            "\"\"",
-            "a name, because queues named by the broker come later",
-        ));
+        return check_temporary(queue);
     }
     if queue.passive {
         return Ok(());
@@ -67,6 +62,21 @@ pub(crate) fn check_queue(queue: &Queue) -> Result<()> {
         return Err(refused("x-queue-type", &format!("{kind:?}"), "classic"));
     }
     check_arguments(&queue.arguments, &OF_QUEUES)
+}
+
+/// Refuses a queue without a name that is no temporary queue of its connection.
+fn check_temporary(queue: &Queue) -> Result<()> {
+    if queue.passive || !queue.exclusive {
+        let limit = "a name, because ActiveMQ names only exclusive queues, its temporary ones";
+        return Err(refused("queue", "\"\"", limit));
+    }
+    for name in queue.arguments.iter().map(|(name, _)| name.as_str()) {
+        if name != "x-queue-type" && name.starts_with("x-") {
+            let limit = "no arguments, because a queue named by ActiveMQ is a temporary one";
+            return Err(refused("argument", name, limit));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a consumer that the broker would treat otherwise than the program expects.
@@ -104,9 +114,9 @@ mod tests {
 
     #[test]
     fn refusals_name_the_argument_and_the_reason() {
-        let queue = Queue::new("q").argument("x-message-ttl", 5);
+        let queue = Queue::new("q").argument("x-max-length", 5);
         let text = check_queue(&queue).unwrap_err().to_string();
-        assert!(text.contains("x-message-ttl") && text.contains("expiration"), "{text}");
+        assert!(text.contains("x-max-length") && text.contains("policy"), "{text}");
         let consumer = ConsumeOptions::default().argument("x-priority", 1);
         assert!(check_consumer(&consumer).unwrap_err().to_string().contains("x-priority"));
         for queue in [Queue::new("q").exclusive(), Queue::new("q").transient(), Queue::new("")] {

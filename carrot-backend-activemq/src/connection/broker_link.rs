@@ -58,6 +58,7 @@ struct BrokerLinkState {
 enum AwaitedAnswer {
     Call(Arc<BrokerCall>),
     Publication { channel: Weak<dyn LinkedChannel>, tag: u64 },
+    Settlement(Weak<dyn LinkedChannel>),
 }
 
 /// A call whose answer may be waited for.
@@ -179,6 +180,23 @@ impl BrokerLink {
         (command, OutgoingFrame::new(&OpenWireCommand::Message(Box::new(message))))
     }
 
+    /// Sends a message, and waits for its answer.
+    ///
+    /// # Errors
+    /// As [`finish`](BrokerLink::finish).
+    pub(crate) fn call_message(
+        &self,
+        operation: &'static str,
+        message: WireMessage,
+        deadline: CallDeadline,
+    ) -> Result<BrokerAnswer> {
+        let (number, frame) = self.message_frame(WireMessage { needs_answer: true, ..message });
+        let call = Arc::new(BrokerCall::default());
+        self.await_answer(number, AwaitedAnswer::Call(Arc::clone(&call)))?;
+        self.outgoing.add_and_wake(frame);
+        self.finish(operation, &StartedCall { number, call }, deadline)
+    }
+
     /// Sends the frame of a message. With a tag, the channel gets the answer.
     pub(crate) fn send_message(
         &self,
@@ -189,6 +207,33 @@ impl BrokerLink {
             self.await_answer(command, AwaitedAnswer::Publication { channel, tag })?;
         }
         self.outgoing.add_and_wake(frame);
+        Ok(())
+    }
+
+    /// Sends a command. The channel gets the answer under a tag, as that of a publication.
+    pub(crate) fn send_for_publication(
+        &self,
+        body: CommandBody,
+        channel: Weak<dyn LinkedChannel>,
+        tag: u64,
+    ) -> Result<()> {
+        self.send_awaited(body, AwaitedAnswer::Publication { channel, tag })
+    }
+
+    /// Sends a command. The channel gets the answer as that of a settlement.
+    pub(crate) fn send_for_settlement(
+        &self,
+        body: CommandBody,
+        channel: Weak<dyn LinkedChannel>,
+    ) -> Result<()> {
+        self.send_awaited(body, AwaitedAnswer::Settlement(channel))
+    }
+
+    fn send_awaited(&self, body: CommandBody, awaited: AwaitedAnswer) -> Result<()> {
+        let number = self.next_command();
+        self.await_answer(number, awaited)?;
+        let head = CommandHead { id: number, needs_answer: true };
+        self.outgoing.add_and_wake(OutgoingFrame::new(&OpenWireCommand::Command(head, body)));
         Ok(())
     }
 
@@ -207,6 +252,11 @@ impl BrokerLink {
             Some(AwaitedAnswer::Publication { channel, tag }) => {
                 if let Some(channel) = channel.upgrade() {
                     channel.confirmed(tag, answer);
+                }
+            }
+            Some(AwaitedAnswer::Settlement(channel)) => {
+                if let Some(channel) = channel.upgrade() {
+                    channel.settled(answer);
                 }
             }
             None => {}

@@ -18,6 +18,7 @@ use crate::connection::link_writer;
 use crate::connection::outgoing_frame::OutgoingFrame;
 use crate::connection::queue_directory::QueueDirectory;
 use crate::connection::statistics::StatisticsPort;
+use crate::connection::table_port::TablePort;
 use crate::wire::command::{CommandBody, CommandHead, OpenWireCommand};
 use crate::wire::ids::RemovedId;
 use crate::wire::setup_commands::{ConsumerInfo, RemoveInfo};
@@ -32,6 +33,7 @@ const UNACKNOWLEDGED_ADVISORIES: i32 = 32_766;
 pub(crate) struct LinkHandle {
     link: Arc<BrokerLink>,
     pub(crate) statistics: Arc<StatisticsPort>,
+    pub(crate) table: Arc<TablePort>,
 }
 
 impl Deref for LinkHandle {
@@ -57,7 +59,10 @@ impl LinkHandle {
         start_threads(&link, LinkIncoming { records, frames, rest }, outgoing)?;
         let opened = follow_queues(&link, deadline).and_then(|()| StatisticsPort::open(&link));
         match opened {
-            Ok(statistics) => Ok(LinkHandle { link, statistics }),
+            Ok(statistics) => {
+                let table = TablePort::new(&link);
+                Ok(LinkHandle { link, statistics, table })
+            }
             Err(error) => {
                 link.note_closing();
                 link.fail(&error);

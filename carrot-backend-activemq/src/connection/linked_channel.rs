@@ -23,6 +23,9 @@ pub(crate) trait LinkedChannel: Debug + Send + Sync {
     /// The broker has answered the publication with this tag.
     fn confirmed(&self, tag: u64, answer: BrokerAnswer);
 
+    /// The broker has answered a settlement in a transaction.
+    fn settled(&self, _: BrokerAnswer) {}
+
     /// A consumer has received a message, or the answer that its queue is empty.
     fn arrived(&self, consumer: i64, arrival: Option<Arrival>);
 

@@ -10,10 +10,10 @@ use crate::wire::setup_commands::DestinationInfo;
 /// The number of advisories that are acknowledged at once.
 const ACKNOWLEDGED: i32 = 500;
 
-/// The names of all queues. The broker first sends all queues, and then each change.
+/// All queues, also temporary ones. The broker first sends all queues, and then each change.
 #[derive(Debug, Default)]
 pub(crate) struct QueueDirectory {
-    names: HashSet<String>,
+    queues: HashSet<WireDestination>,
     /// The number of advisories that are not acknowledged.
     unacknowledged: i32,
 }
@@ -26,13 +26,13 @@ pub(crate) struct AdvisoryAck {
 }
 
 impl QueueDirectory {
-    /// Returns the topic of the advisories about queues.
+    /// Returns the topics of the advisories about queues, as one destination.
     pub(crate) fn topic() -> WireDestination {
-        WireDestination::topic("ActiveMQ.Advisory.Queue")
+        WireDestination::topic("ActiveMQ.Advisory.Queue,ActiveMQ.Advisory.TempQueue")
     }
 
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.names.contains(name)
+    pub(crate) fn contains(&self, queue: &WireDestination) -> bool {
+        self.queues.contains(queue)
     }
 
     /// Notes an advisory. Returns an acknowledgement to send once enough have gathered.
@@ -49,13 +49,14 @@ impl QueueDirectory {
     }
 
     fn apply(&mut self, info: DestinationInfo) {
-        let Some(WireDestination { kind: DestinationKind::Queue, name }) = info.destination else {
-            return;
+        let is_queue = |queue: &WireDestination| {
+            matches!(queue.kind, DestinationKind::Queue | DestinationKind::TemporaryQueue)
         };
+        let Some(queue) = info.destination.filter(is_queue) else { return };
         if info.operation == DestinationInfo::REMOVE {
-            self.names.remove(&name);
+            self.queues.remove(&queue);
         } else {
-            self.names.insert(name);
+            self.queues.insert(queue);
         }
     }
 }
@@ -80,7 +81,8 @@ mod tests {
         directory.note(advisory("a", DestinationInfo::ADD));
         directory.note(advisory("b", DestinationInfo::ADD));
         directory.note(advisory("a", DestinationInfo::REMOVE));
-        assert!(!directory.contains("a") && directory.contains("b"));
+        let contains = |name| directory.contains(&WireDestination::queue(name));
+        assert!(!contains("a") && contains("b"));
     }
 
     #[test]

@@ -2,7 +2,7 @@ use carrot_core::backend::{Body, Content, ShortString};
 use carrot_core::{DeliveryMode, Properties};
 
 use crate::content::{jms_headers, kept_properties, queue_name};
-use crate::wire::destination::{DestinationKind, WireDestination};
+use crate::exchanges::death_mark::DeathMark;
 use crate::wire::ids::MessageId;
 use crate::wire::message::{DataStructure, MessageKind, WireMessage};
 use crate::wire::property_map::{PropertyMap, PropertyValue};
@@ -16,6 +16,7 @@ const LONGEST: usize = 255;
 pub(crate) struct ReceivedContent {
     pub(crate) content: Content,
     pub(crate) unreadable: Option<String>,
+    pub(crate) mark: DeathMark,
 }
 
 /// Returns the content of a message of Carrot, or of another client.
@@ -26,6 +27,7 @@ pub(crate) fn from_message(message: WireMessage) -> ReceivedContent {
         unreadable = Some(error.to_string());
         PropertyMap::default()
     });
+    let mark = DeathMark::of_number(map.integer(kept_properties::DEATH_MARK));
     let mut content = match map.get(kept_properties::NAME) {
         Some(PropertyValue::Octets(kept)) => match kept_properties::read(kept) {
             Ok(kept) => Content {
@@ -45,7 +47,7 @@ pub(crate) fn from_message(message: WireMessage) -> ReceivedContent {
         Ok(body) => content.body = body,
         Err(reason) => unreadable = Some(reason),
     }
-    ReceivedContent { content, unreadable }
+    ReceivedContent { content, unreadable, mark }
 }
 
 /// Returns the body.
@@ -93,8 +95,9 @@ fn of_other_client(message: &WireMessage, map: PropertyMap) -> Content {
     if let Some(kind) = short(&message.type_name) {
         properties = properties.with_kind(kind);
     }
-    if let Some(WireDestination { kind: DestinationKind::Queue, name }) = &message.reply_to {
-        properties = properties.with_reply_to(queue_name::unescape(name));
+    let reply_to = message.reply_to.as_ref().and_then(queue_name::name_of);
+    if let Some(name) = reply_to.filter(|name| name.len() <= LONGEST) {
+        properties = properties.with_reply_to(name);
     }
     if !map.0.is_empty() {
         properties = properties.with_headers(jms_headers::from_properties(map));
@@ -104,7 +107,7 @@ fn of_other_client(message: &WireMessage, map: PropertyMap) -> Content {
 }
 
 fn without_properties(message: &WireMessage) -> Content {
-    let queue = message.destination.as_ref().map(|queue| queue_name::unescape(&queue.name));
+    let queue = message.destination.as_ref().and_then(queue_name::name_of);
     let routing_key = queue.filter(|queue| queue.len() <= LONGEST).unwrap_or_default();
     Content::new(ShortString::default(), routing_key, Body::default())
 }

@@ -9,6 +9,8 @@ use carrot_core::backend::ShortString;
 
 /// The name of the property.
 pub(crate) const NAME: &str = "carrot";
+/// The name of the property that marks dead letters. No header of a program has it.
+pub(crate) const DEATH_MARK: &str = "carrotDeath";
 /// The version of the octets.
 const VERSION: u8 = 1;
 

@@ -7,4 +7,4 @@ pub(crate) mod queue_name;
 mod to_message;
 
 pub(crate) use from_message::{ReceivedContent, from_message};
-pub(crate) use to_message::{check_content, to_message};
+pub(crate) use to_message::{MessageTerms, check_content, to_message};

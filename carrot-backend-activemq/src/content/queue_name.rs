@@ -5,6 +5,36 @@
 
 use carrot_core::backend::ShortString;
 
+use crate::wire::destination::{DestinationKind, WireDestination};
+
+/// The beginning of the names of temporary queues, as ActiveMQ writes it.
+pub(crate) const TEMPORARY: &str = "temp-queue://";
+
+/// Returns the queue of a name. A name behind `temp-queue://` is that of a temporary queue.
+pub(crate) fn destination(name: &[u8]) -> WireDestination {
+    let temporary = name.strip_prefix(TEMPORARY.as_bytes()).filter(|name| !name.is_empty());
+    match temporary.and_then(|name| std::str::from_utf8(name).ok()) {
+        Some(name) if name.bytes().all(is_plain_or_colon) => WireDestination::temporary_queue(name),
+        _ => WireDestination::queue(escape(name)),
+    }
+}
+
+/// Returns the name of a queue as programs know it; `None` for a topic.
+pub(crate) fn name_of(destination: &WireDestination) -> Option<ShortString> {
+    match destination.kind {
+        DestinationKind::Queue => Some(unescape(&destination.name)),
+        DestinationKind::TemporaryQueue => {
+            Some(ShortString::from(format!("{TEMPORARY}{}", destination.name)))
+        }
+        DestinationKind::Topic | DestinationKind::TemporaryTopic => None,
+    }
+}
+
+/// Whether an octet has no meaning in the name of a temporary queue. ActiveMQ writes colons there.
+fn is_plain_or_colon(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || b".-_:".contains(&octet)
+}
+
 /// Returns the name of a queue as the broker knows it.
 pub(crate) fn escape(name: &[u8]) -> String {
     const DIGITS: [char; 16] =
@@ -62,6 +92,21 @@ mod tests {
     fn every_octet_survives() {
         let all: Vec<u8> = (0..=255).collect();
         assert_eq!(unescape(&escape(&all)).as_bytes(), all);
+    }
+
+    #[test]
+    fn temporary_queues_have_names() {
+        let replies = WireDestination::temporary_queue("ID:host-1-2:3:1");
+        assert_eq!(destination(b"temp-queue://ID:host-1-2:3:1"), replies);
+        assert_eq!(
+            name_of(&replies).map(|name| name.to_string()).as_deref(),
+            Some("temp-queue://ID:host-1-2:3:1")
+        );
+        for name in ["temp-queue://", "temp-queue://a,b", "temp-queue://a?b"] {
+            let destination = destination(name.as_bytes());
+            assert_eq!(destination.kind, DestinationKind::Queue, "{name}");
+            assert_eq!(name_of(&destination).map(|name| name.to_string()).as_deref(), Some(name));
+        }
     }
 
     #[test]

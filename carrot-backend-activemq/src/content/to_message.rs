@@ -1,9 +1,13 @@
+use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use carrot_core::backend::{Content, ShortString};
+use carrot_core::backend::{Content, Printable};
 use carrot_core::{DeliveryMode, Error, Properties, Result};
+use carrot_routing::BCC;
 
 use crate::content::{jms_headers, kept_properties, queue_name};
+use crate::exchanges::death_mark::DeathMark;
+use crate::exchanges::queue_rules::LONGEST_TIME;
 use crate::wire::destination::WireDestination;
 use crate::wire::message::{MessageKind, WireMessage};
 use crate::wire::property_map::{PropertyMap, PropertyValue};
@@ -12,66 +16,79 @@ use crate::wire::property_map::{PropertyMap, PropertyValue};
 /// queue of RabbitMQ ignores them.
 const PRIORITY: u8 = 4;
 
-/// Refuses what the broker would treat otherwise than the program expects.
+/// Checks the properties that the broker gives a meaning.
 ///
 /// # Errors
-/// - [`Error::Invalid`]: names the header or the property.
+/// - [`Error::PreconditionFailed`]: names the property, as RabbitMQ does.
 pub(crate) fn check_content(content: &Content) -> Result<()> {
-    for name in ["CC", "BCC"] {
-        if content.properties.header(name).is_some() {
-            return Err(Error::invalid("header", name, "no CC and BCC, which ActiveMQ has not"));
-        }
-    }
     time_to_live(&content.properties).map(drop)
 }
 
 /// Returns the time to live in milliseconds; `None` for a message that does not expire.
-fn time_to_live(properties: &Properties) -> Result<Option<u32>> {
+fn time_to_live(properties: &Properties) -> Result<Option<i64>> {
     let Some(expiration) = properties.expiration() else { return Ok(None) };
-    match expiration.parse() {
-        Ok(milliseconds) => Ok(Some(milliseconds)),
-        Err(_) => Err(Error::invalid(
-            "expiration",
-            expiration,
-            "a whole number of milliseconds, at most 4294967295",
-        )),
+    match expiration.parse::<i64>() {
+        Ok(milliseconds) if (0..=LONGEST_TIME).contains(&milliseconds) => Ok(Some(milliseconds)),
+        _ => {
+            let shown = Printable::new(255, expiration);
+            let reason = format!(
+                "PRECONDITION_FAILED - the expiration {shown:?} must be a whole number of \
+                 milliseconds from 0 to {LONGEST_TIME}"
+            );
+            Err(Error::PreconditionFailed { reason })
+        }
     }
 }
 
-/// Returns the message for a queue, without its number. JMS fields are copies for other clients:
-/// the kept properties hold everything exactly.
+/// How a message is sent.
+#[derive(Debug, Clone)]
+pub(crate) struct MessageTerms {
+    /// The queue, or several as one destination.
+    pub(crate) destination: WireDestination,
+    /// The time to live of the queues, in milliseconds.
+    pub(crate) time_to_live: Option<i64>,
+    pub(crate) mark: DeathMark,
+}
+
+impl MessageTerms {
+    pub(crate) fn new(destination: WireDestination, time_to_live: Option<i64>) -> MessageTerms {
+        MessageTerms { destination, time_to_live, mark: DeathMark::None }
+    }
+}
+
+/// Returns the message for a destination, without its number. JMS fields are copies for other
+/// clients: the kept properties hold everything exactly. The header `BCC` is left out.
 ///
 /// # Errors
 /// - [`Error::Invalid`]: a property exceeds a limit.
-pub(crate) fn to_message(content: &Content, queue: &ShortString) -> Result<WireMessage> {
+pub(crate) fn to_message(content: &Content, terms: MessageTerms) -> Result<WireMessage> {
     let properties = &content.properties;
     let now = now();
-    let expiration = time_to_live(properties)?.map_or(0, |left| now.saturating_add(left.into()));
+    let own = time_to_live(properties)?;
+    let shorter = own.into_iter().chain(terms.time_to_live).min();
+    let expiration = shorter.map_or(0, |left| now.saturating_add(left));
     let seconds = |time: u64| i64::try_from(time).ok()?.checked_mul(1000);
+    let reply_to = properties.reply_to().filter(|name| !name.is_empty());
     Ok(WireMessage {
         kind: MessageKind::Bytes,
-        destination: Some(WireDestination::queue(queue_name::escape(queue.as_bytes()))),
+        destination: Some(terms.destination),
         correlation_id: properties.correlation_id().map(Into::into),
         // RabbitMQ keeps a message without a delivery mode in memory. A disk is safer.
         is_persistent: properties.delivery_mode() != Some(DeliveryMode::Transient),
         expiration,
         priority: PRIORITY,
-        reply_to: properties.reply_to().filter(|name| !name.is_empty()).map(reply_queue),
+        reply_to: reply_to.map(|name| queue_name::destination(name.as_bytes())),
         timestamp: properties.timestamp().and_then(seconds).unwrap_or(now),
         type_name: properties.kind().map(Into::into),
         content: Some(content.body.to_vec()),
-        properties: Some(property_octets(content)?),
+        properties: Some(property_octets(content, terms.mark)?),
         ..WireMessage::default()
     })
 }
 
-fn reply_queue(name: &str) -> WireDestination {
-    WireDestination::queue(queue_name::escape(name.as_bytes()))
-}
-
-fn property_octets(content: &Content) -> Result<Vec<u8>> {
-    let properties = &content.properties;
-    let kept = kept_properties::write(&content.exchange, &content.routing_key, properties);
+fn property_octets(content: &Content, mark: DeathMark) -> Result<Vec<u8>> {
+    let properties = without_blind_copies(&content.properties);
+    let kept = kept_properties::write(&content.exchange, &content.routing_key, &properties);
     let kept = kept.map_err(|limit| Error::Invalid {
         field: "properties".into(),
         value: "too long".into(),
@@ -79,12 +96,27 @@ fn property_octets(content: &Content) -> Result<Vec<u8>> {
     })?;
     let mut map = PropertyMap::default();
     map.push(kept_properties::NAME, PropertyValue::Octets(kept));
+    if let Some(number) = mark.number() {
+        map.push(kept_properties::DEATH_MARK, PropertyValue::I8(number));
+    }
     if let Some(headers) = properties.headers() {
         jms_headers::add(headers, &mut map);
     }
     let mut octets = Vec::new();
     map.write(&mut octets);
     Ok(octets)
+}
+
+/// Returns the properties as consumers see them.
+fn without_blind_copies(properties: &Properties) -> Cow<'_, Properties> {
+    match properties.headers() {
+        Some(headers) if headers.contains(BCC) => {
+            let mut headers = headers.clone();
+            headers.remove(BCC);
+            Cow::Owned(properties.clone().with_headers(headers))
+        }
+        _ => Cow::Borrowed(properties),
+    }
 }
 
 /// Returns the time in milliseconds since the Unix epoch.

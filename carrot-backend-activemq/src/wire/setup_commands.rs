@@ -115,6 +115,13 @@ impl DestinationInfo {
     pub(crate) const REMOVE: u8 = 1;
 }
 
+impl TransactionInfo {
+    /// The step that begins a transaction.
+    pub(crate) const BEGIN: u8 = 0;
+    /// The step that commits a transaction of one connection.
+    pub(crate) const COMMIT: u8 = 2;
+}
+
 impl RemoveInfo {
     /// The messages of a removed consumer were not delivered. The broker does not mark them.
     pub(crate) const NOT_DELIVERED: i64 = -1;

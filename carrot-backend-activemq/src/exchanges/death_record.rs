@@ -1,0 +1,182 @@
+//! Dead letters: discarded messages that go on, with a record of their death.
+
+use carrot_core::backend::Content;
+use carrot_core::{Headers, Value};
+use carrot_routing::{CC, copy_keys};
+
+use crate::exchanges::death_mark::DeathMark;
+use crate::exchanges::queue_rules::DeadLetterRoute;
+
+/// The headers that record deaths.
+const RECORDS: [&str; 7] = [
+    "x-death",
+    "x-first-death-reason",
+    "x-first-death-queue",
+    "x-first-death-exchange",
+    "x-last-death-reason",
+    "x-last-death-queue",
+    "x-last-death-exchange",
+];
+/// The reason of every death here: a consumer has discarded the message.
+const REASON: &str = "rejected";
+
+/// A message on its way to a dead-letter exchange.
+#[derive(Debug)]
+pub(crate) struct SentLetter {
+    pub(crate) content: Content,
+    pub(crate) mark: DeathMark,
+}
+
+/// Returns a discarded message as it leaves its queue: with a record of its death, without its
+/// expiration, and for the dead-letter exchange.
+///
+/// The records in a message without a mark are those of a client, and do not count. `seconds` is
+/// the time since the Unix epoch.
+pub(crate) fn dead_letter(
+    content: &Content,
+    mark: DeathMark,
+    queue: &str,
+    route: &DeadLetterRoute,
+    seconds: u64,
+) -> SentLetter {
+    let mut headers = content.properties.headers().cloned().unwrap_or_default();
+    if mark == DeathMark::None {
+        RECORDS.iter().for_each(|name| drop(headers.remove(name)));
+    }
+    let is_readdressed = mark == DeathMark::Readdressed;
+    note_death(&mut headers, content, is_readdressed, queue, seconds);
+    let content = Content {
+        exchange: route.exchange.as_str().into(),
+        routing_key: match &route.routing_key {
+            Some(key) => key.as_str().into(),
+            None => content.routing_key.clone(),
+        },
+        properties: content.properties.clone().without_expiration().with_headers(headers),
+        body: content.body.clone(),
+    };
+    let is_readdressed = is_readdressed || route.routing_key.is_some();
+    let mark = if is_readdressed { DeathMark::Readdressed } else { DeathMark::Died };
+    SentLetter { content, mark }
+}
+
+/// Adds a record to the front of `x-death`. A record of the same queue and reason is counted up and
+/// moved there instead.
+fn note_death(
+    headers: &mut Headers,
+    content: &Content,
+    is_readdressed: bool,
+    queue: &str,
+    seconds: u64,
+) {
+    let mut deaths = match headers.remove("x-death") {
+        Some(Value::Array(deaths)) => deaths,
+        _ => {
+            name_death(headers, "x-first-death", content, queue);
+            Vec::new()
+        }
+    };
+    name_death(headers, "x-last-death", content, queue);
+    let is = |table: &Headers, name: &str, text: &str| {
+        table.get(name).and_then(Value::as_str) == Some(text)
+    };
+    let same = |death: &Value| {
+        death
+            .as_table()
+            .is_some_and(|table| is(table, "queue", queue) && is(table, "reason", REASON))
+    };
+    let latest = match deaths.iter().position(same).map(|index| deaths.remove(index)) {
+        Some(Value::Table(mut table)) => {
+            let count = table.get("count").and_then(Value::as_i64).unwrap_or(0);
+            table.insert("count", count.saturating_add(1));
+            table
+        }
+        _ => new_record(content, is_readdressed, queue, seconds),
+    };
+    deaths.insert(0, latest.into());
+    headers.insert("x-death", deaths);
+}
+
+fn new_record(content: &Content, is_readdressed: bool, queue: &str, seconds: u64) -> Headers {
+    let headers = content.properties.headers().filter(|_| !is_readdressed);
+    let copies = headers.map(|headers| copy_keys(headers, CC));
+    let keys = std::iter::once(content.routing_key.as_str()).chain(copies.unwrap_or_default());
+    let mut record = Headers::from([
+        ("count", Value::I64(1)),
+        ("reason", REASON.into()),
+        ("queue", queue.into()),
+        ("time", Value::Timestamp(seconds)),
+        ("exchange", content.exchange.as_str().into()),
+        ("routing-keys", keys.map(Value::from).collect::<Vec<Value>>().into()),
+    ]);
+    if let Some(expiration) = content.properties.expiration() {
+        record.insert("original-expiration", expiration);
+    }
+    record
+}
+
+/// Sets the three headers that name one death.
+fn name_death(headers: &mut Headers, prefix: &str, content: &Content, queue: &str) {
+    let exchange = content.exchange.as_str();
+    for (name, value) in [("reason", REASON), ("queue", queue), ("exchange", exchange)] {
+        headers.insert(format!("{prefix}-{name}"), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+    use carrot_core::Properties;
+
+    use super::*;
+
+    fn route(routing_key: Option<&str>) -> DeadLetterRoute {
+        DeadLetterRoute { exchange: "dead".into(), routing_key: routing_key.map(Into::into) }
+    }
+
+    fn deaths(content: &Content) -> Vec<Headers> {
+        let deaths = content.properties.header("x-death").and_then(Value::as_array).unwrap();
+        deaths.iter().filter_map(Value::as_table).cloned().collect()
+    }
+
+    fn count(death: &Headers) -> i64 {
+        death.get("count").and_then(Value::as_i64).unwrap()
+    }
+
+    #[test]
+    fn letter_is_for_the_dead_letter_exchange_and_does_not_expire() {
+        let properties = Properties::new().with_expiration("50").with_header("mine", 1);
+        let content = Content::new("events", "a.b", "x").with_properties(properties);
+        let letter = dead_letter(&content, DeathMark::None, "q", &route(None), 7).content;
+        assert_eq!((letter.exchange.as_str(), letter.routing_key.as_str()), ("dead", "a.b"));
+        assert_eq!(letter.properties.expiration(), None);
+        assert_eq!(letter.properties.header("mine"), Some(&Value::I32(1)));
+        let death = &deaths(&letter)[0];
+        assert_eq!(death.get("original-expiration"), Some(&Value::from("50")));
+        assert_eq!(death.get("time"), Some(&Value::Timestamp(7)));
+        let key =
+            dead_letter(&content, DeathMark::None, "q", &route(Some("k")), 7).content.routing_key;
+        assert_eq!(key.as_str(), "k");
+    }
+
+    #[test]
+    fn equal_deaths_are_counted_and_others_added_in_front() {
+        let content = Content::new("", "q", "x");
+        let once = dead_letter(&content, DeathMark::None, "q", &route(None), 1).content;
+        let twice = dead_letter(&once, DeathMark::Died, "q", &route(None), 2).content;
+        assert_eq!(deaths(&twice).iter().map(count).collect::<Vec<_>>(), [2]);
+        let elsewhere = dead_letter(&twice, DeathMark::Died, "other", &route(None), 3).content;
+        assert_eq!(deaths(&elsewhere).iter().map(count).collect::<Vec<_>>(), [1, 2]);
+        let name = |name| elsewhere.properties.header(name).and_then(Value::as_str);
+        assert_eq!(name("x-first-death-queue"), Some("q"));
+        assert_eq!(name("x-last-death-queue"), Some("other"));
+    }
+
+    #[test]
+    fn records_of_clients_do_not_count() {
+        let once =
+            dead_letter(&Content::new("", "q", "x"), DeathMark::None, "q", &route(None), 1).content;
+        let again = dead_letter(&once, DeathMark::None, "q", &route(None), 2).content;
+        assert_eq!(deaths(&again).iter().map(count).collect::<Vec<_>>(), [1]);
+    }
+}
