@@ -1,6 +1,7 @@
 //! Failures, and the exit codes that they end with.
 
 use std::fmt;
+use std::io::Write;
 use std::process::ExitCode;
 
 use carrot::Error;
@@ -73,7 +74,8 @@ impl CommandFailure {
 
     /// Prints the failure to the standard error output.
     pub(crate) fn print(&self) {
-        eprintln!("carrot: {self}");
+        // A failure to print it changes nothing.
+        let _ = writeln!(std::io::stderr().lock(), "carrot: {self}");
     }
 }
 

@@ -153,7 +153,7 @@ fn of_argument(name: &str, reason: &str) -> CommandFailure {
 
 /// Warns of a password in an argument, which a variable can hold in its place.
 pub(crate) fn warn_of_password(argument: &str, variable: &str) {
-    eprintln!(
+    note!(
         "carrot: other users of this machine can read the password of {argument}; \
          --password-file and {variable} hide it"
     );

@@ -1,5 +1,8 @@
 //! The command `carrot`, for operators of a broker.
 
+#[macro_use]
+mod printing;
+
 mod arguments;
 mod broker_arguments;
 mod commands;
@@ -16,7 +19,6 @@ mod message_arguments;
 mod message_record;
 mod name_pattern;
 mod plain_json;
-mod printing;
 mod progress;
 mod queue_listing;
 mod secret_file;

@@ -66,7 +66,8 @@ impl MessageRecord {
 
     /// Returns the line of JSON.
     pub(crate) fn line(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(|error| {
+        let line = serde_json::to_string(self);
+        line.map(|line| escaping::json(&line)).map_err(|error| {
             CommandFailure::other(format!("a message cannot be written as JSON: {error}"))
         })
     }

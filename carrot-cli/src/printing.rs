@@ -1,5 +1,6 @@
 //! Listings: a table, or a line of JSON for each entry.
 
+use std::fmt;
 use std::io::Write;
 
 use comfy_table::{Table, presets};
@@ -8,12 +9,29 @@ use serde_json::Value;
 use crate::escaping;
 use crate::exit::{CommandFailure, Result};
 
+/// Prints a line to the standard error output. A failure to print it fails nothing else.
+macro_rules! note {
+    ($($text:tt)*) => {
+        $crate::printing::write_note(format_args!($($text)*))
+    };
+}
+
+/// See [`note`].
+pub(crate) fn write_note(text: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Prints a value as a line of JSON. What would control a terminal is escaped.
+pub(crate) fn print_json(value: &Value) -> Result<()> {
+    print_line(&escaping::json(&value.to_string()))
+}
+
 /// Prints entries, each with the same fields.
 pub(crate) fn print_entries(json: bool, names: &[&str], entries: &[Vec<Value>]) -> Result<()> {
     if json {
         for entry in entries {
             let object = names.iter().map(|name| (*name).to_string()).zip(entry.iter().cloned());
-            print_line(&Value::Object(object.collect()).to_string())?;
+            print_json(&Value::Object(object.collect()))?;
         }
         return Ok(());
     }

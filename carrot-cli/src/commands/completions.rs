@@ -1,6 +1,8 @@
 //! `carrot completions` and `carrot man`.
 
-use clap::{Args, CommandFactory};
+use std::io::Write;
+
+use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 
 use crate::exit::Result;
@@ -14,19 +16,30 @@ pub(crate) struct CompletionsArguments {
 
 impl CompletionsArguments {
     pub(crate) fn run<C: CommandFactory>(&self) -> Result<()> {
-        clap_complete::generate(self.shell, &mut C::command(), "carrot", &mut std::io::stdout());
-        Ok(())
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut C::command(), "carrot", &mut script);
+        print(&script)
     }
 }
 
-/// Prints the manual page: the command, and each of its subcommands.
+/// Prints the manual page: the command, and each of its subcommands at any depth.
 pub(crate) fn print_manual<C: CommandFactory>() -> Result<()> {
     let mut command = C::command();
     command.build();
+    let mut pages = Vec::new();
+    add_pages(&command, &mut pages)?;
+    print(&pages)
+}
+
+/// Adds the page of a command, and those of its subcommands.
+fn add_pages(command: &Command, pages: &mut Vec<u8>) -> Result<()> {
+    clap_mangen::Man::new(command.clone()).render(pages)?;
+    let parts = command.get_subcommands().filter(|part| part.get_name() != "help");
+    parts.into_iter().try_for_each(|part| add_pages(part, pages))
+}
+
+fn print(octets: &[u8]) -> Result<()> {
     let mut output = std::io::stdout().lock();
-    clap_mangen::Man::new(command.clone()).render(&mut output)?;
-    for part in command.get_subcommands().filter(|part| part.get_name() != "help") {
-        clap_mangen::Man::new(part.clone()).render(&mut output)?;
-    }
-    Ok(())
+    output.write_all(octets)?;
+    Ok(output.flush()?)
 }

@@ -176,7 +176,7 @@ impl ConsumeArguments {
             message.ack()?;
             return Ok(true);
         }
-        eprintln!(
+        note!(
             "carrot: {} ended with {status}, message id {}",
             escaping::line(program),
             escaping::line(message.id().unwrap_or("-"))

@@ -50,7 +50,7 @@ impl DeleteArguments {
                 };
                 let messages = connection.delete_queue(name, condition)?;
                 let messages = counted(messages.into(), "ready message");
-                eprintln!("carrot: the queue held {messages}");
+                note!("carrot: the queue held {messages}");
             }
             DeletedEntity::Exchange { name, if_unused } => {
                 let condition = if *if_unused { DeleteIf::UNUSED } else { DeleteIf::ALWAYS };

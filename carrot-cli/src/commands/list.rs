@@ -89,7 +89,7 @@ impl ListArguments {
             Listing::Queues => {
                 let queues = named_queues(&broker.connect()?, &self.names)?;
                 print_queues(broker, &broker.vhosts(false)?, &queues)?;
-                eprintln!(
+                note!(
                     "carrot: AMQP has neither types nor unacknowledged messages: --management and \
                      --control have"
                 );

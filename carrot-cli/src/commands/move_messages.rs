@@ -11,7 +11,7 @@ use crate::broker_arguments::BrokerArguments;
 use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
 use crate::message_arguments::{NamedValue, named_value};
-use crate::printing::{print_entries, print_line};
+use crate::printing::{print_entries, print_json, print_line};
 use crate::progress;
 
 /// The messages that are looked at, to show where they came from.
@@ -238,7 +238,7 @@ fn user_of(options: &ConnectionOptions) -> Option<String> {
 fn report(json: bool, would: bool, by_queue: &BTreeMap<String, u64>, kept: usize) -> Result<()> {
     if json {
         let done = if would { "would_move" } else { "moved" };
-        return print_line(&json!({ done: by_queue, "kept": kept }).to_string());
+        return print_json(&json!({ done: by_queue, "kept": kept }));
     }
     let name = if would { "would_move" } else { "moved" };
     let entries: Vec<_> = by_queue
@@ -250,7 +250,7 @@ fn report(json: bool, would: bool, by_queue: &BTreeMap<String, u64>, kept: usize
     }
     print_entries(false, &["to_queue", name], &entries)?;
     if !would && kept > 0 {
-        eprintln!("carrot: {kept} messages stay in their queue");
+        note!("carrot: {kept} messages stay in their queue");
     }
     Ok(())
 }

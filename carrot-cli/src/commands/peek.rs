@@ -48,7 +48,7 @@ impl PeekArguments {
         connection.close()?;
         if number > 0 {
             let requeued = counted(number, "message");
-            eprintln!("carrot: requeued {requeued}, now marked as redelivered");
+            note!("carrot: requeued {requeued}, now marked as redelivered");
         }
         printed
     }

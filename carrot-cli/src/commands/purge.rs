@@ -63,10 +63,12 @@ impl PurgeArguments {
             ));
         }
         for (queue, ready) in self.queues.iter().zip(ready) {
-            eprintln!("{}: {ready} ready messages", escaping::line(queue));
+            note!("{}: {ready} ready messages", escaping::line(queue));
         }
-        eprint!("Delete them? [y/N] ");
-        std::io::stderr().flush()?;
+        let mut errors = std::io::stderr().lock();
+        write!(errors, "Delete them? [y/N] ")?;
+        errors.flush()?;
+        drop(errors);
         let mut answer = String::new();
         input.read_line(&mut answer)?;
         if answer.trim().eq_ignore_ascii_case("y") {

@@ -103,7 +103,7 @@ impl ServeArguments {
         };
         if let Some((control, file)) = &control {
             print_line(&control.url())?;
-            eprintln!("carrot: the token of the control interface is in {}", file.display());
+            note!("carrot: the token of the control interface is in {}", file.display());
         }
         while interrupt.wait(Duration::from_secs(3600)) {}
         drop(control);

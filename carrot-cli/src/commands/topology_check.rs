@@ -82,7 +82,7 @@ fn print(json: bool, found: &[FoundDifference], note: Option<&str>) -> Result<()
         print_entries(json, &["entity", "difference", "reason"], &entries)?;
     }
     if let Some(note) = note {
-        eprintln!("{note}");
+        note!("{note}");
     }
     match entries.len() {
         0 if json => Ok(()),

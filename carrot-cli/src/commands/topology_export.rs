@@ -68,7 +68,7 @@ impl ExportArguments {
         named_queues(&broker.connect()?, &self.queues)?;
         let queues = self.queues.iter().map(Queue::new);
         self.print(&queues.fold(Topology::new(), Topology::queue))?;
-        eprintln!("carrot: only names, because AMQP lists no arguments and no bindings");
+        note!("carrot: only names, because AMQP lists no arguments and no bindings");
         Ok(())
     }
 

@@ -35,7 +35,7 @@ impl BenchArguments {
         let connections = BenchConnections { first: carrot::connect(options.clone())?, options };
         let queue = self.queue();
         connections.first.declare_queue(queue.clone())?;
-        eprintln!("carrot: the queue is {}", queue.name);
+        note!("carrot: the queue is {}", queue.name);
         let ran = running::run(self, &connections, &queue.name, &interrupt);
         let deleted = connections.first.delete_queue(&queue.name, DeleteIf::ALWAYS);
         let ran = ran?;

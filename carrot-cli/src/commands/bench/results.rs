@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::running::Measured;
 use crate::exit::Result;
-use crate::printing::{print_entries, print_line};
+use crate::printing::{print_entries, print_json, print_line};
 
 /// The parts of all latencies that are reported, with their names.
 pub(super) const QUANTILES: [(&str, f64); 4] =
@@ -31,7 +31,7 @@ pub(super) fn print(measured: &Measured, json: bool) -> Result<()> {
             "received_per_second": receive_rate,
             "latency_milliseconds": serde_json::Map::from_iter(latencies),
         });
-        return print_line(&results.to_string());
+        return print_json(&results);
     }
     let mut entries = vec![vec!["published".into(), (*published).into(), publish_rate.into()]];
     if let Some(confirmed) = confirmed {

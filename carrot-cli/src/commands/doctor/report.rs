@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::escaping;
 use crate::exit::{CommandFailure, Result};
-use crate::printing::print_line;
+use crate::printing::{print_json, print_line};
 
 /// The checks, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +144,7 @@ impl CheckReport {
                 "check": check.name(), "result": result.to_lowercase(),
                 "milliseconds": milliseconds, "detail": detail, "advice": advice,
             });
-            return print_line(&entry.to_string());
+            return print_json(&entry);
         }
         let took = milliseconds.map_or_else(String::new, |number| format!("{number:.1} ms"));
         let detail = escaping::line(detail);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::json;
 
 use crate::exit::{CommandFailure, Result};
-use crate::printing::{counted, print_line};
+use crate::printing::{counted, print_json};
 
 /// The numbers, which the thread that publishes increases.
 #[derive(Debug, Default)]
@@ -46,9 +46,9 @@ impl PublishCounts {
                 "sent": sent, "confirmed": confirmed, "unroutable": unroutable,
                 "refused": refused, "unknown": unknown,
             });
-            print_line(&report.to_string())?;
+            print_json(&report)?;
         } else if sent != 1 || confirmed != 1 {
-            eprintln!(
+            note!(
                 "carrot: {sent} sent: {confirmed} confirmed, {unroutable} unroutable, \
                  {refused} refused, {unknown} unknown"
             );

@@ -119,7 +119,7 @@ impl Publishing {
             Ok(()) => self.counts.confirmed.fetch_add(1, Ordering::AcqRel),
             Err(error @ (Error::Unroutable { .. } | Error::Refused)) => {
                 if self.counts.failed() < REPORTED {
-                    eprintln!("carrot: message {number}: {}", failure_text(&error));
+                    note!("carrot: message {number}: {}", failure_text(&error));
                 }
                 match error {
                     Error::Refused => self.counts.refused.fetch_add(1, Ordering::AcqRel),
