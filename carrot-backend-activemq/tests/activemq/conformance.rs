@@ -7,9 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use carrot_backend_activemq::ActiveMqConnector;
-use carrot_conformance::{Feature, Features, Harness};
+use carrot_conformance::{Features, Harness};
 use carrot_core::ConnectionOptions;
 use carrot_core::backend::Connector;
+
+use super::features::features;
 
 struct ActiveMq(ConnectionOptions);
 
@@ -27,23 +29,7 @@ impl Harness for ActiveMq {
     }
 
     fn features(&self) -> Features {
-        [
-            Feature::Exchanges,
-            Feature::TopicExchange,
-            Feature::HeadersExchange,
-            Feature::ExchangeToExchange,
-            Feature::AlternateExchange,
-            Feature::InternalExchange,
-            Feature::SenderSelectedRouting,
-            Feature::PredeclaredExchanges,
-            Feature::ReservedNames,
-            Feature::Returns,
-            Feature::ServerNamedQueues,
-            Feature::MessageTtl,
-            Feature::DeadLetters,
-        ]
-        .into_iter()
-        .fold(Features::none(), Features::with)
+        features()
     }
 
     fn connect(&self) -> Arc<dyn Connector> {
