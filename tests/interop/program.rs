@@ -5,6 +5,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use carrot::ConnectionOptions;
+use carrot::config::Credentials;
+
 use crate::support::SOON;
 
 /// A running program in another language. Killed when dropped.
@@ -30,9 +33,25 @@ impl Program {
         Program::start(&mut command, &format!("interop/node/{name}.js"), url, arguments)
     }
 
+    /// Starts the JMS client of `tests/interop/java`. The environment has the password, because
+    /// every user of the machine can list arguments.
+    pub(crate) fn java(options: &ConnectionOptions, arguments: &[&str]) -> Program {
+        let (host, port) = options.addresses().next().unwrap();
+        let Credentials::Plain { user, password } = &options.credentials else {
+            panic!("a user and a password are needed")
+        };
+        let mut command = Command::new(interpreter("CARROT_TEST_JAVA"));
+        command.arg("JmsClient").env("JMS_PASSWORD", password.reveal());
+        Program::spawn(&mut command, &format!("activemq://{user}@{host}:{port}"), arguments)
+    }
+
     fn start(command: &mut Command, name: &str, url: &str, arguments: &[&str]) -> Program {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        Program::spawn(command.arg(file), url, arguments)
+    }
+
+    fn spawn(command: &mut Command, url: &str, arguments: &[&str]) -> Program {
         let mut child = command
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(name))
             .arg(url)
             .args(arguments)
             .stdin(Stdio::null())

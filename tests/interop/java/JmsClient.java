@@ -72,7 +72,7 @@ public final class JmsClient {
         text.setLongProperty("long", Long.MIN_VALUE);
         text.setFloatProperty("float", 1.5f);
         text.setDoubleProperty("double", -0.1);
-        text.setStringProperty("string", "Zoë");
+        text.setStringProperty("string", "Zoë, \0, 😀");
         producer.send(text, DeliveryMode.PERSISTENT, 7, 3_600_000);
         BytesMessage bytes = session.createBytesMessage();
         bytes.writeBytes(new byte[] {0, (byte) 0xff, 1, (byte) 0x80});

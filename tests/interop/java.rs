@@ -1,0 +1,3 @@
+//! JMS, the interface of ActiveMQ for Java. `./scripts/java` compiles the client.
+
+mod activemq;
