@@ -77,10 +77,15 @@ impl PeerJob {
         self.text("tls") == "1"
     }
 
-    /// Returns the URL of the broker.
+    /// Returns the URL of the broker. A URL with a password is in the variable of the environment
+    /// that `url=$NAME` names, because every user of the machine can list arguments.
     pub fn url(&self) -> String {
-        if !self.text("url").is_empty() {
-            return self.text("url").to_string();
+        let url = self.text("url");
+        if let Some(variable) = url.strip_prefix('$') {
+            return std::env::var(variable).unwrap_or_default();
+        }
+        if !url.is_empty() {
+            return url.to_string();
         }
         let scheme = if self.is_tls() { "amqps" } else { "amqp" };
         format!("{scheme}://guest:guest@localhost:{}/%2f", self.port())

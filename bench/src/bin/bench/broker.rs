@@ -43,6 +43,16 @@ impl BenchBroker {
         Ok(BenchBroker { connection, url, port, tls_port: port, authority: String::new(), version })
     }
 
+    /// Connects to the ActiveMQ broker whose URL is in the environment.
+    pub fn activemq() -> Result<BenchBroker, Box<dyn Error>> {
+        const URL: &str = "CARROT_TEST_ACTIVEMQ_URL";
+        let version = std::env::var("CARROT_TEST_ACTIVEMQ_VERSION").unwrap_or_else(|_| "?".into());
+        let port = port(URL)?;
+        let connection = carrot::connect(std::env::var(URL)?.as_str())?;
+        let (url, version) = (format!("${URL}"), format!("ActiveMQ {version}"));
+        Ok(BenchBroker { connection, url, port, tls_port: port, authority: String::new(), version })
+    }
+
     /// Runs a workload with a peer, on a new queue.
     pub fn run(&self, peer: &PeerClient, workload: &Workload, messages: usize) -> Result<PeerOutcome, Box<dyn Error>> {
         let queue = format!("bench.{}.{}", workload.name, peer.name);

@@ -1,9 +1,11 @@
 //! Runs Carrot and its peers with the same workloads, interleaved, and prints the results.
 
+mod activemq;
 mod broker;
 mod comparison;
 mod docs;
 mod hosted;
+mod pair;
 mod peers;
 mod plot;
 mod results;
@@ -25,7 +27,7 @@ use workloads::Workload;
 const HELP: &str = "\
 Runs Carrot and its peers with the same workloads, interleaved, in several rounds.
 
-  scripts/bench [--quick] [--check] [--record] [--write-docs] [--server] [--zeromq] [--rounds N] [--minutes N] [--out DIR] [--peers A,B] [WORKLOAD ...]
+  scripts/bench [--quick] [--check] [--record] [--write-docs] [--server] [--zeromq] [--activemq] [--rounds N] [--minutes N] [--out DIR] [--peers A,B] [WORKLOAD ...]
 
   WORKLOAD   the workloads to run, by name or by the beginning of a name; default: all
   --quick    fewer workloads, peers and rounds: about a minute
@@ -34,6 +36,7 @@ Runs Carrot and its peers with the same workloads, interleaved, in several round
   --write-docs  puts the table and the plot into docs/performance.md and docs/performance.svg
   --server   compares Carrot's server with RabbitMQ, by the clients carrot and rabbitmq-c
   --zeromq   compares Carrot and a host of zmq:// with libzmq's sockets
+  --activemq  compares Carrot on an ActiveMQ broker with ActiveMQ's own client for Java
   --rounds   the largest number of rounds; default: 5, or 3 with --quick
   --minutes  starts no round that would end later; default: 14, or 1 with --quick
   --out      the folder for results.json, table.md and plot.svg; default: target/bench
@@ -52,6 +55,7 @@ struct BenchOptions {
     write_docs: bool,
     server: bool,
     zeromq: bool,
+    activemq: bool,
     rounds: usize,
     limit: Duration,
     out: PathBuf,
@@ -61,7 +65,7 @@ struct BenchOptions {
 
 fn options() -> Result<Option<BenchOptions>, Box<dyn Error>> {
     let (mut quick, mut check, mut record, mut write_docs) = (false, false, false, false);
-    let (mut server, mut zeromq) = (false, false);
+    let (mut server, mut zeromq, mut activemq, mut list) = (false, false, false, false);
     let (mut rounds, mut minutes, mut peers, mut names) = (None, None, None, Vec::new());
     let mut out = PathBuf::from("target/bench");
     let mut arguments = std::env::args().skip(1);
@@ -74,14 +78,12 @@ fn options() -> Result<Option<BenchOptions>, Box<dyn Error>> {
             "--write-docs" => write_docs = true,
             "--server" => server = true,
             "--zeromq" => zeromq = true,
+            "--activemq" => activemq = true,
             "--rounds" => rounds = Some(value()?.parse()?),
             "--minutes" => minutes = Some(value()?.parse::<f64>()?),
             "--out" => out = value()?.into(),
             "--peers" => peers = Some(value()?.split(',').map(str::to_string).collect()),
-            "--list" => {
-                workloads::all().iter().for_each(|workload| println!("{:<16} {}", workload.name, workload.title()));
-                return Ok(None);
-            }
+            "--list" => list = true,
             "--help" | "-h" => {
                 println!("{HELP}");
                 return Ok(None);
@@ -90,7 +92,11 @@ fn options() -> Result<Option<BenchOptions>, Box<dyn Error>> {
             name => names.push(name.to_string()),
         }
     }
-    let mut workloads = workloads::all();
+    let mut workloads = if activemq { workloads::on_activemq() } else { workloads::all() };
+    if list {
+        workloads.iter().for_each(|workload| println!("{:<16} {}", workload.name, workload.title()));
+        return Ok(None);
+    }
     if let Some(unknown) = names.iter().find(|name| !workloads.iter().any(|workload| workload.name.starts_with(&***name))) {
         return Err(format!("unknown workload \"{unknown}\"; --list lists the workloads").into());
     }
@@ -98,12 +104,12 @@ fn options() -> Result<Option<BenchOptions>, Box<dyn Error>> {
     let is_selected =
         |workload: &Workload, name: &str| workload.name == name || (workload.name.starts_with(name) && !full_names.contains(&name));
     workloads.retain(|workload| match names.is_empty() {
-        true => workload.quick || !quick,
+        true => workload.quick || !quick || activemq,
         false => names.iter().any(|name| is_selected(workload, name)),
     });
     let rounds = rounds.unwrap_or(if quick { 3 } else { 5 });
     let limit = Duration::from_secs_f64(60.0 * minutes.unwrap_or(if quick { 1.0 } else { 14.0 }));
-    Ok(Some(BenchOptions { quick, check, record, write_docs, server, zeromq, rounds, limit, out, peers, workloads }))
+    Ok(Some(BenchOptions { quick, check, record, write_docs, server, zeromq, activemq, rounds, limit, out, peers, workloads }))
 }
 
 fn main() -> ExitCode {
@@ -121,6 +127,9 @@ fn main() -> ExitCode {
 fn run(options: &BenchOptions) -> Result<bool, Box<dyn Error>> {
     if options.zeromq {
         return compare_zeromq(options);
+    }
+    if options.activemq {
+        return compare_on_activemq(options);
     }
     let started = Instant::now();
     let broker = BenchBroker::from_env()?;
@@ -201,6 +210,17 @@ fn compare_zeromq(options: &BenchOptions) -> Result<bool, Box<dyn Error>> {
     std::fs::create_dir_all(&options.out)?;
     std::fs::write(options.out.join("zeromq.md"), &table)?;
     eprintln!("zeromq.md is in {}", options.out.display());
+    Ok(results.failures.is_empty())
+}
+
+/// Compares Carrot with ActiveMQ's own client. Returns whether no run failed.
+fn compare_on_activemq(options: &BenchOptions) -> Result<bool, Box<dyn Error>> {
+    let results = activemq::measure(&options.workloads, options.rounds, options.limit)?;
+    let table = activemq::table(&results, &options.workloads);
+    println!("{table}");
+    std::fs::create_dir_all(&options.out)?;
+    std::fs::write(options.out.join("activemq.md"), &table)?;
+    eprintln!("activemq.md is in {}", options.out.display());
     Ok(results.failures.is_empty())
 }
 

@@ -112,6 +112,14 @@ pub fn libzmq() -> Result<PeerClient, Box<dyn Error>> {
     Ok(PeerClient { name: "libzmq", version, quick: true, program, arguments: Vec::new(), divisor: 1 })
 }
 
+/// Returns the client of ActiveMQ for Java, if it was compiled.
+pub fn jms() -> Result<PeerClient, Box<dyn Error>> {
+    let classes = std::env::var("CARROT_BENCH_JMS").map_err(|_| "CARROT_BENCH_JMS is not set; scripts/bench --activemq sets it")?;
+    let version = std::env::var("CARROT_TEST_ACTIVEMQ_VERSION").unwrap_or_default();
+    let arguments = ["-XX:-UsePerfData", "-cp", &*classes, "JmsPeer"].map(str::to_string).to_vec();
+    Ok(PeerClient { name: "jms", version, quick: true, program: "java".into(), arguments, divisor: 1 })
+}
+
 fn folder() -> Result<PathBuf, Box<dyn Error>> {
     Ok(std::env::current_exe()?.parent().map(Path::to_path_buf).unwrap_or_default())
 }

@@ -120,6 +120,20 @@ impl Workload {
     }
 }
 
+/// Returns the workloads of the comparison on ActiveMQ. A consumer of Carrot has at most 256
+/// messages there.
+pub fn on_activemq() -> Vec<Workload> {
+    let consume = |name, messages| Workload::new(name, "consume, acknowledge each", "consume", messages);
+    vec![
+        Workload::new("each-1", "publish, wait for each confirm", "each", 5_000),
+        Workload::new("window-8", "publish", "window", 20_000).window(8),
+        Workload::new("window-100", "publish", "window", 20_000),
+        consume("consume-1", 20_000).prefetch(1),
+        consume("consume-32", 40_000).prefetch(32),
+        consume("consume-256", 40_000).prefetch(256),
+    ]
+}
+
 /// Returns all workloads, in the order of the table.
 pub fn all() -> Vec<Workload> {
     let publish = |name, messages| Workload::new(name, "publish", "publish", messages);

@@ -3,18 +3,15 @@
 
 use std::error::Error;
 use std::fmt::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::broker::BenchBroker;
 use crate::hosted::HostedServer;
-use crate::peers::{self, Measurement, PeerOutcome};
+use crate::pair;
+use crate::peers::{self, Measurement, PeerClient};
 use crate::results::{Results, ratio_with_quartiles};
 use crate::table::rounded;
-use crate::warm_up;
 use crate::workloads::Workload;
-
-/// The seconds that Carrot takes for one run.
-const RUN: f64 = 1.0;
 
 /// Returns what libzmq does instead of a workload, if it can do the like.
 fn counterpart(workload: &Workload) -> Option<&'static str> {
@@ -28,44 +25,17 @@ fn counterpart(workload: &Workload) -> Option<&'static str> {
 
 /// Runs each workload that has a counterpart, in a changing order.
 pub fn measure(workloads: &[Workload], rounds: usize, limit: Duration) -> Result<Results, Box<dyn Error>> {
-    let started = Instant::now();
     let hosted = HostedServer::start("zeromq_host")?;
     let host = BenchBroker::at(&hosted.url, "a host of zmq://")?;
     let all = peers::all()?;
-    let (carrot, libzmq) = (all.first().ok_or("no program of Carrot")?, peers::libzmq()?);
-    let mut results = Results::begin(&host);
-    let mut workloads: Vec<Workload> = workloads.iter().filter(|workload| counterpart(workload).is_some()).cloned().collect();
-    for workload in &mut workloads {
-        warm_up(&host, carrot, workload, RUN)?;
-    }
-    let mut slowest_round = Duration::ZERO;
-    for round in 0..rounds {
-        if round > 0 && started.elapsed() + slowest_round > limit {
-            break;
-        }
-        let began = Instant::now();
-        for workload in &workloads {
-            let mut clients = [carrot, &libzmq];
-            if round % 2 == 1 {
-                clients.reverse();
-            }
-            for client in clients {
-                eprintln!("round {}: {} {}", round + 1, workload.name, client.name);
-                let outcome = match client.name {
-                    "carrot" => host.run(client, workload, workload.messages)?,
-                    _ => client.run(&workload.arguments(workload.messages))?,
-                };
-                match outcome {
-                    PeerOutcome::Unsupported => {}
-                    PeerOutcome::Failed(reason) => results.fail(round, workload, client, &reason),
-                    PeerOutcome::Done(measurement) => results.add(round, workload, client, measurement),
-                }
-            }
-        }
-        slowest_round = slowest_round.max(began.elapsed());
-    }
-    results.end(started.elapsed());
-    Ok(results)
+    let carrot = all.first().ok_or("no program of Carrot")?;
+    let workloads: Vec<Workload> = workloads.iter().filter(|workload| counterpart(workload).is_some()).cloned().collect();
+    let libzmq = peers::libzmq()?;
+    let run = |client: &PeerClient, workload: &Workload| match client.name {
+        "carrot" => host.run(client, workload, workload.messages),
+        _ => client.run(&workload.arguments(workload.messages)),
+    };
+    pair::measure(&host, [carrot, &libzmq], workloads, (rounds, limit), run)
 }
 
 /// Formats the comparison as a Markdown table.
