@@ -92,6 +92,13 @@ pub mod zeromq {}
 #[cfg_attr(not(feature = "zeromq"), doc = "A protocol, with the feature `zeromq`.")]
 pub mod zeromq_protocol {}
 
+// The page is about the feature `activemq`, and its code needs the feature.
+#[cfg_attr(feature = "activemq", doc = include_str!("guide/links.md"))]
+#[cfg_attr(feature = "activemq", doc = "")]
+#[cfg_attr(feature = "activemq", doc = include_str!("../docs/activemq.md"))]
+#[cfg_attr(not(feature = "activemq"), doc = "Apache ActiveMQ, with the feature `activemq`.")]
+pub mod activemq {}
+
 #[doc = include_str!("../docs/metrics-and-traces.md")]
 pub mod metrics_and_traces {}
 

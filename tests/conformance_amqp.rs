@@ -1,12 +1,15 @@
 //! Every conformance case on a real broker, at the address in `CARROT_TEST_AMQP_URL`.
 
+#[allow(dead_code, reason = "each harness has its own features")]
+mod backend_features;
+
 use std::env;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use carrot_backend_amqp::AmqpConnector;
-use carrot_conformance::{Breakable, Feature, Features, Harness, Release};
+use carrot_conformance::{Breakable, Features, Harness, Release};
 use carrot_core::backend::Connector;
 use carrot_core::{ConnectionOptions, Scheme};
 use carrot_faults::Proxy;
@@ -47,7 +50,7 @@ impl Harness for Amqp {
     }
 
     fn features(&self) -> Features {
-        Features::rabbitmq().with(Feature::CutConnection)
+        backend_features::rabbitmq()
     }
 
     fn release(&self) -> Release {

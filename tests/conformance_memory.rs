@@ -1,12 +1,15 @@
 //! Every conformance case on the memory broker, for each release that it imitates: with a clock
 //! that the tests advance, and with the real clock.
 
+#[allow(dead_code, reason = "each harness has its own features")]
+mod backend_features;
+
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use carrot_backend_memory::{Broker, ManualClock};
-use carrot_conformance::{Breakable, Feature, Features, Harness, Release};
+use carrot_conformance::{Breakable, Features, Harness, Release};
 use carrot_core::backend::Connector;
 use carrot_core::{ConnectionOptions, RabbitMqRelease};
 
@@ -28,10 +31,7 @@ impl Harness for Manual {
     }
 
     fn features(&self) -> Features {
-        Features::rabbitmq()
-            .with(Feature::ManualClock)
-            .with(Feature::CutConnection)
-            .with(Feature::BlockBroker)
+        backend_features::memory()
     }
 
     fn release(&self) -> Release {

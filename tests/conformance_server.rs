@@ -1,6 +1,8 @@
 //! Every conformance case with Carrot's AMQP driver on Carrot's server, for each release that the
 //! broker imitates.
 
+#[allow(dead_code, reason = "each harness has its own features")]
+mod backend_features;
 mod hosted_harness;
 
 use std::sync::Arc;

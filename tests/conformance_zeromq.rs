@@ -5,6 +5,8 @@
 #[allow(clippy::unwrap_used, reason = "tests")]
 #[path = "../carrot-server/tests/support/authority.rs"]
 mod authority;
+#[allow(dead_code, reason = "each harness has its own features")]
+mod backend_features;
 mod hosted_harness;
 
 use std::sync::Arc;

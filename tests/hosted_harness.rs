@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carrot_backend_memory::{Broker, ManualClock};
-use carrot_conformance::{Breakable, Feature, Features, Harness, Release};
+use carrot_conformance::{Breakable, Features, Harness, Release};
 use carrot_core::backend::Connector;
 use carrot_core::{ConnectionOptions, RabbitMqRelease};
+
+use crate::backend_features;
 
 /// A broker, the server `S` that hosts it, and how to connect to that.
 pub(crate) struct HostedHarness<S> {
@@ -46,10 +48,7 @@ impl<S: Send + Sync> Harness for HostedHarness<S> {
     }
 
     fn features(&self) -> Features {
-        Features::rabbitmq()
-            .with(Feature::ManualClock)
-            .with(Feature::CutConnection)
-            .with(Feature::BlockBroker)
+        backend_features::hosted()
     }
 
     fn release(&self) -> Release {

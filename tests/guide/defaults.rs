@@ -96,6 +96,10 @@ fn guide_defaults_of_connection_are_those_of_options() {
             ("URL", code(url)),
             ("port of `amqps`", with_tls.addresses().next().unwrap().1.to_string()),
             ("port of `zmq`, and of `zmqs`", format!("{}, {}", port_of("zmq"), port_of("zmqs"))),
+            (
+                "port of `activemq`, and of `activemq+ssl`",
+                format!("{}, {}", port_of("activemq"), port_of("activemq+ssl")),
+            ),
             ("`heartbeat`", seconds(options.heartbeat)),
             ("`connect_timeout`", seconds(options.connect_timeout)),
             ("`call_timeout`", seconds(options.call_timeout)),

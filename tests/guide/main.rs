@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "../../carrot-backend-activemq/tests/activemq/features.rs"]
+mod activemq_features;
+#[path = "../backend_features.rs"]
+mod backend_features;
+mod backends;
 mod defaults;
 mod links;
 
