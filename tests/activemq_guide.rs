@@ -12,7 +12,7 @@ mod activemq {
     use carrot::consume::Retry;
     use carrot::message::Value;
     use carrot::topology::DeleteIf;
-    use carrot::{Connection, Error, Exchange, Message, Queue, Result};
+    use carrot::{Connection, Error, Message, Queue, Result};
 
     const SOON: Duration = Duration::from_secs(30);
 
@@ -61,24 +61,14 @@ mod activemq {
         let publisher = connection.publisher().routing_key(&*name).build().unwrap();
         let declare = |queue: Queue| error(connection.declare_queue(queue));
         let queue = || Queue::new("refused");
-        let header = publisher.message().header("CC", vec![Value::from("other")]).send("x");
         let delayed = publisher.message().delay(Duration::from_secs(2)).send("x");
         let exclusive = connection.consumer(&*name).exclusive().build().unwrap();
-        let dead_letters = queue().argument("x-dead-letter-exchange", "x");
         let run = [
-            ("`Queue::message_ttl(60 s)`", declare(queue().message_ttl(Duration::from_secs(60)))),
             ("`Queue::max_length(10)`", declare(queue().max_length(10))),
-            ("`x-dead-letter-exchange`", declare(dead_letters)),
             ("`Queue::quorum()`", declare(queue().quorum())),
             ("`Queue::exclusive()`", declare(queue().exclusive())),
             ("`Queue::auto_delete()`", declare(queue().auto_delete())),
             ("`Queue::transient()`", declare(queue().transient())),
-            ("`Queue::server_named()`, a caller", declare(Queue::server_named())),
-            (
-                "`Exchange::topic(\"events\")`",
-                error(connection.declare_exchange(Exchange::topic("events"))),
-            ),
-            ("a header `CC` or `BCC`", error(header)),
             ("`message().delay(2 s)`", error(delayed)),
             ("an exclusive consumer", error(exclusive.messages().map(drop))),
         ];

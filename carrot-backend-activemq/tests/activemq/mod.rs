@@ -1,3 +1,5 @@
 mod broker;
 mod conformance;
+mod exchanges;
+mod failed_messages;
 mod features;

@@ -7,7 +7,7 @@ use carrot::topology::DeleteIf;
 use carrot::{Connection, ConnectionOptions, Consumer, Message, Publisher};
 
 use crate::program::Program;
-use crate::support::{receive, unique};
+use crate::support::{SOON, receive, unique};
 
 /// A queue of the broker. Deleted when dropped.
 struct JmsQueue {
@@ -230,4 +230,29 @@ fn message_that_carrot_requeues_is_redelivered_to_jms() {
         .take_while(|line| line != "end")
         .any(|line| line == "redelivered: true");
     assert!(redelivered);
+}
+
+#[test]
+#[ignore = "needs ActiveMQ: run ./scripts/test"]
+fn carrot_calls_a_server_in_java() {
+    let queue = JmsQueue::new("jms-server");
+    let jms = queue.jms("answer");
+    jms.expect("ready");
+    let caller = queue.connection.caller(&*queue.name).build().unwrap();
+    let answer: String = caller.call("word", SOON).unwrap();
+    assert_eq!(answer, "WORD");
+    let answer: String = caller.call("café 😀", SOON).unwrap();
+    assert_eq!(answer, "CAFÉ 😀");
+}
+
+#[test]
+#[ignore = "needs ActiveMQ: run ./scripts/test"]
+fn client_in_java_calls_carrot() {
+    let queue = JmsQueue::new("jms-client");
+    let server = queue.consumer.serve(1, |word: String| Ok::<_, String>(word.len())).unwrap();
+    let jms = queue.jms("ask");
+    jms.expect("request-1: 4");
+    jms.expect_end();
+    let report = server.stop(SOON).unwrap();
+    assert_eq!((report.acknowledged, report.failed), (1, 0));
 }
