@@ -59,7 +59,7 @@ pub(crate) fn check_queue(queue: &Queue) -> Result<()> {
     if let Some(kind) = queue.arguments.get("x-queue-type")
         && *kind != Value::from("classic")
     {
-        return Err(refused("x-queue-type", &format!("{kind:?}"), "classic"));
+        return Err(refused("x-queue-type", &shown(kind), "classic"));
     }
     check_arguments(&queue.arguments, &OF_QUEUES)
 }
@@ -96,10 +96,19 @@ fn check_arguments(
 ) -> Result<()> {
     for (name, limit) in refused_ones {
         if let Some(value) = arguments.get(name) {
-            return Err(refused(name, &format!("{value:?}"), limit));
+            return Err(refused(name, &shown(value), limit));
         }
     }
     Ok(())
+}
+
+/// Returns a number or a text as a program writes it.
+fn shown(value: &Value) -> String {
+    match (value.as_i64(), value.as_str()) {
+        (Some(number), _) => number.to_string(),
+        (_, Some(text)) => text.to_string(),
+        _ => format!("{value:?}"),
+    }
 }
 
 fn refused(field: &'static str, value: &str, limit: &'static str) -> Error {
