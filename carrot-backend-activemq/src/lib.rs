@@ -108,7 +108,8 @@
 //! A command of the broker may have 1 MiB more than
 //! [`max_message_size`](carrot_core::ConnectionOptions::max_message_size); a longer one ends the
 //! connection. Memory is taken for octets that have arrived, never for announced sizes. A message
-//! that is larger than the `maxFrameSize` of the broker is refused before it is sent.
+//! that is larger than the `maxFrameSize` of the broker is refused before it is sent. A broker that
+//! sends more messages than the prefetch, or more than 64 MiB of names of queues, is left.
 //!
 //! # Threads
 //!

@@ -7,7 +7,7 @@ use carrot_core::backend::Outcome;
 use carrot_core::{Error, Result};
 use carrot_listener::lock;
 
-use crate::channel::inbox::{SlotArrival, SlotInbox};
+use crate::channel::inbox::{PURGED_AT_ONCE, SlotArrival, SlotInbox};
 use crate::channel::link_family::LinkFamily;
 use crate::channel::publish_answers::PublishAnswers;
 use crate::channel::unsent_letter::UnsentLetter;
@@ -226,27 +226,8 @@ impl LinkedChannel for ChannelCore {
     }
 
     fn arrived(&self, slot: i64, arrival: Option<Arrival>) {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        match state.slots.get_mut(&slot) {
-            Some(SlotOwner::Pull(answers)) => {
-                answers.push(arrival);
-                self.changed.notify_all();
-            }
-            Some(SlotOwner::Subscription(place)) => {
-                let inbox = state.inboxes.get_mut(&place.subscription);
-                if let (Some(inbox), Some(arrival)) = (inbox, arrival) {
-                    let acknowledges_now = self.acknowledges_now(inbox);
-                    let message = arrival.message.id.clone();
-                    if acknowledges_now && let Some(message) = &message {
-                        self.link.send(self.acknowledge(slot, &inbox.destination, message));
-                    }
-                    let is_owed = !inbox.is_manual && !acknowledges_now;
-                    inbox.push(SlotArrival { slot, arrival, is_owed });
-                }
-            }
-            // The consumer was removed, and the broker returns the message.
-            None => {}
+        if !self.take_arrival(slot, arrival) {
+            self.link.fail(&self.link.loss("the broker sends more messages than the prefetch"));
         }
     }
 
@@ -271,9 +252,38 @@ impl LinkedChannel for ChannelCore {
 }
 
 impl ChannelCore {
-    /// Returns whether a message is acknowledged when it arrives. While too much waits, `next`
-    /// acknowledges, and the broker stops in the meantime.
+    /// Keeps a message for its caller. Returns `false` if the broker has sent too many.
+    fn take_arrival(&self, slot: i64, arrival: Option<Arrival>) -> bool {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        match state.slots.get_mut(&slot) {
+            Some(SlotOwner::Pull(answers)) => {
+                answers.push(arrival);
+                self.changed.notify_all();
+                answers.len() <= PURGED_AT_ONCE
+            }
+            Some(SlotOwner::Subscription(place)) => {
+                let inbox = state.inboxes.get_mut(&place.subscription);
+                let (Some(inbox), Some(arrival)) = (inbox, arrival) else { return true };
+                let acknowledges_now = self.acknowledges_now(inbox);
+                let message = arrival.message.id.clone();
+                if acknowledges_now && let Some(message) = &message {
+                    self.link.send(self.acknowledge(slot, &inbox.destination, message));
+                }
+                let is_owed = !inbox.is_manual && !acknowledges_now;
+                let has_room = acknowledges_now || inbox.has_room_in(slot);
+                inbox.push(SlotArrival { slot, arrival, is_owed });
+                has_room
+            }
+            // The consumer was removed, and the broker returns the message.
+            None => true,
+        }
+    }
+
+    /// Returns whether a message is acknowledged when it arrives. While too much waits, or the
+    /// broker reads nothing, `next` acknowledges, and the broker stops in the meantime.
     fn acknowledges_now(&self, inbox: &SlotInbox) -> bool {
-        !inbox.is_manual && self.max_waiting.is_none_or(|limit| inbox.waiting_bytes < limit)
+        let has_room = self.max_waiting.is_none_or(|limit| inbox.waiting_bytes < limit);
+        !inbox.is_manual && has_room && !self.link.outgoing.is_full()
     }
 }

@@ -4,16 +4,13 @@ use carrot_core::Result;
 use carrot_core::backend::{Acknowledgement, ConsumeOptions};
 
 use crate::channel::channel_core::{ChannelCore, SlotOwner, SlotPlace};
-use crate::channel::inbox::SlotInbox;
-use crate::channel::settling::SLOT_PREFETCH;
+use crate::channel::inbox::{AUTOMATIC_PREFETCH, SLOT_PREFETCH, SlotInbox};
 use crate::channel::supported::check_consumer;
 use crate::connection::deadline::CallDeadline;
 use crate::wire::destination::WireDestination;
 
 /// The most slots of a subscription. A higher prefetch, or none, has as many.
 const MOST_SLOTS: u16 = 256;
-/// The messages that a consumer with automatic acknowledgement has under way.
-const AUTOMATIC_PREFETCH: i32 = 200;
 
 /// A subscription that was started.
 #[derive(Debug)]

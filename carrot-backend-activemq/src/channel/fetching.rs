@@ -5,14 +5,12 @@ use carrot_core::backend::{Acknowledgement, Delivery, DeliveryTag, validate};
 use carrot_listener::wait_until;
 
 use crate::channel::channel_core::{ChannelCore, SessionState, SlotOwner, UnsettledMessage};
+use crate::channel::inbox::PURGED_AT_ONCE;
 use crate::connection::deadline::CallDeadline;
 use crate::connection::linked_channel::Arrival;
 use crate::content::{ReceivedContent, from_message};
 use crate::wire::destination::WireDestination;
 use crate::wire::setup_commands::RemoveInfo;
-
-/// The number of messages that a purge asks for at once.
-const PURGED_AT_ONCE: usize = 64;
 
 impl ChannelCore {
     /// Waits until `take` returns something. Returns `None` if the deadline passed first.

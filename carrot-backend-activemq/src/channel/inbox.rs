@@ -6,6 +6,13 @@ use carrot_core::Error;
 use crate::connection::linked_channel::Arrival;
 use crate::wire::destination::WireDestination;
 
+/// The number of messages in a slot.
+pub(crate) const SLOT_PREFETCH: i32 = 1;
+/// The messages that a consumer with automatic acknowledgement has under way.
+pub(crate) const AUTOMATIC_PREFETCH: i32 = 200;
+/// The number of messages that a purge asks for at once.
+pub(crate) const PURGED_AT_ONCE: usize = 64;
+
 /// The deliveries of one subscription that wait for `next`.
 #[derive(Debug)]
 pub(crate) struct SlotInbox {
@@ -52,6 +59,16 @@ impl SlotInbox {
         self.waiting_bytes += body_bytes(&arrival);
         self.arrivals.push_back(arrival);
         self.changed.notify_one();
+    }
+
+    /// Returns whether the prefetch of a slot allows one more message that is not acknowledged. The
+    /// broker may exceed the prefetch by one during a transaction.
+    pub(crate) fn has_room_in(&self, slot: i64) -> bool {
+        let prefetch = if self.is_manual { SLOT_PREFETCH } else { AUTOMATIC_PREFETCH };
+        let most = usize::try_from(prefetch).unwrap_or_default() + 1;
+        let is_unacknowledged =
+            |arrival: &&SlotArrival| arrival.slot == slot && (self.is_manual || arrival.is_owed);
+        self.arrivals.iter().rev().filter(is_unacknowledged).take(most).count() < most
     }
 
     pub(crate) fn pop(&mut self) -> Option<SlotArrival> {

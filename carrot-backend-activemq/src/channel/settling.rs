@@ -7,10 +7,8 @@ use carrot_core::{Error, Result};
 use crate::channel::channel_core::{
     ChannelCore, SessionState, SlotOwner, SlotPlace, UnsettledMessage,
 };
+use crate::channel::inbox::SLOT_PREFETCH;
 use crate::wire::setup_commands::RemoveInfo;
-
-/// The number of messages in a slot.
-pub(crate) const SLOT_PREFETCH: i32 = 1;
 
 impl ChannelCore {
     pub(crate) fn ack(&self, tag: DeliveryTag, extent: Extent) -> Result<()> {

@@ -9,11 +9,12 @@ use carrot_listener::{TlsIncoming, lock};
 use crate::connection::broker_link::{BrokerLink, OWN_SESSION};
 use crate::connection::handshake::SHOWN;
 use crate::connection::linked_channel::Arrival;
-use crate::connection::queue_directory::{AdvisoryAck, QueueDirectory};
+use crate::connection::queue_directory::{AdvisoryAck, MOST_BYTES, QueueDirectory};
 use crate::wire::broker_error::BrokerException;
 use crate::wire::command::{CommandBody, CommandHead, OpenWireCommand};
 use crate::wire::delivery_commands::{ConsumerControl, MessageAck, MessageDispatch};
 use crate::wire::frame_reader::OpenWireFrames;
+use crate::wire::message::WireMessage;
 
 /// The size of the buffer for octets of the broker, in bytes.
 const BUFFER: usize = 64 << 10;
@@ -87,7 +88,7 @@ fn handle(link: &BrokerLink, head: CommandHead, body: CommandBody) -> Result<()>
             let exception = response.exception.unwrap_or_default();
             link.answer(response.correlation, Err(exception));
         }
-        CommandBody::Dispatch(dispatch) => deliver(link, dispatch),
+        CommandBody::Dispatch(dispatch) => return deliver(link, dispatch),
         CommandBody::KeepAlive if head.needs_answer && !link.outgoing.is_full() => {
             link.send(CommandBody::KeepAlive);
         }
@@ -107,22 +108,34 @@ fn handle(link: &BrokerLink, head: CommandHead, body: CommandBody) -> Result<()>
     Ok(())
 }
 
-fn deliver(link: &BrokerLink, dispatch: MessageDispatch) {
-    let Some(consumer) = dispatch.consumer else { return };
+fn deliver(link: &BrokerLink, dispatch: MessageDispatch) -> Result<()> {
+    let Some(consumer) = dispatch.consumer else { return Ok(()) };
     if consumer.session == OWN_SESSION && consumer.value == ADVISORIES {
-        let ack = dispatch.message.and_then(|message| lock(&link.queues).note(*message));
-        if let Some(ack) = ack {
-            acknowledge(link, ack);
-        }
-        return;
+        return note_advisory(link, dispatch.message);
     }
-    let Some(channel) = link.receiver(consumer.value) else { return };
+    let Some(channel) = link.receiver(consumer.value) else { return Ok(()) };
     let redeliveries = dispatch.redeliveries.0;
     let arrival = dispatch.message.map(|message| {
         let is_redelivered = redeliveries > 0 || message.redeliveries > 0;
         Arrival { message, is_redelivered }
     });
     channel.arrived(consumer.value, arrival);
+    Ok(())
+}
+
+fn note_advisory(link: &BrokerLink, advisory: Option<Box<WireMessage>>) -> Result<()> {
+    let (ack, is_too_large) = {
+        let mut queues = lock(&link.queues);
+        (advisory.and_then(|message| queues.note(*message)), queues.is_too_large())
+    };
+    if is_too_large {
+        let reason = format!("the broker has more names of queues than {MOST_BYTES} bytes");
+        return Err(link.loss(reason));
+    }
+    if let Some(ack) = ack {
+        acknowledge(link, ack);
+    }
+    Ok(())
 }
 
 fn acknowledge(link: &BrokerLink, ack: AdvisoryAck) {

@@ -10,10 +10,17 @@ use crate::wire::setup_commands::DestinationInfo;
 /// The number of advisories that are acknowledged at once.
 const ACKNOWLEDGED: i32 = 500;
 
+/// The most bytes of the names of all queues.
+pub(crate) const MOST_BYTES: usize = 64 << 20;
+/// The size that a name counts with beside its octets, in bytes.
+const SIZE_BESIDE_NAME: usize = 64;
+
 /// All queues, also temporary ones. The broker first sends all queues, and then each change.
 #[derive(Debug, Default)]
 pub(crate) struct QueueDirectory {
     queues: HashSet<WireDestination>,
+    /// The bytes of the names.
+    bytes: usize,
     /// The number of advisories that are not acknowledged.
     unacknowledged: i32,
 }
@@ -35,6 +42,11 @@ impl QueueDirectory {
         self.queues.contains(queue)
     }
 
+    /// Returns whether the names exceed their limit. Connections to such a broker end.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.bytes > MOST_BYTES
+    }
+
     /// Notes an advisory. Returns an acknowledgement to send once enough have gathered.
     pub(crate) fn note(&mut self, advisory: WireMessage) -> Option<AdvisoryAck> {
         if let Some(DataStructure::Destination(info)) = advisory.data {
@@ -53,10 +65,13 @@ impl QueueDirectory {
             matches!(queue.kind, DestinationKind::Queue | DestinationKind::TemporaryQueue)
         };
         let Some(queue) = info.destination.filter(is_queue) else { return };
+        let size = queue.name.len() + SIZE_BESIDE_NAME;
         if info.operation == DestinationInfo::REMOVE {
-            self.queues.remove(&queue);
-        } else {
-            self.queues.insert(queue);
+            if self.queues.remove(&queue) {
+                self.bytes -= size;
+            }
+        } else if self.queues.insert(queue) {
+            self.bytes += size;
         }
     }
 }

@@ -193,7 +193,10 @@ impl LinkedChannel for StatisticsPort {
             }
         }
         self.answered.notify_all();
-        if let Some(id) = message.id {
+        // A broker that does not read cannot answer a question.
+        if let Some(id) = message.id
+            && !self.link.outgoing.is_full()
+        {
             self.link.send(self.acknowledgement(id));
         }
     }

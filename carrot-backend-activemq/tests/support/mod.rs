@@ -88,6 +88,7 @@ pub(crate) struct ClientFrame {
     pub(crate) kind: u8,
     pub(crate) id: i32,
     pub(crate) needs_answer: bool,
+    octets: Vec<u8>,
 }
 
 impl ClientFrame {
@@ -101,9 +102,18 @@ impl ClientFrame {
             if octets[0] != 1 {
                 let id = i32::from_be_bytes(octets[1..5].try_into().unwrap());
                 let (kind, needs_answer) = (octets[0], octets[5] != 0);
-                return Some(ClientFrame { kind, id, needs_answer });
+                return Some(ClientFrame { kind, id, needs_answer, octets });
             }
         }
+    }
+
+    /// Returns the numbers of the session and the consumer that a frame adds.
+    pub(crate) fn consumer(&self) -> (i64, i64) {
+        // The head, and the id of the consumer, which begins with the name of the connection.
+        let name = usize::from(u16::from_be_bytes(self.octets[9..11].try_into().unwrap()));
+        let number =
+            |start: usize| i64::from_be_bytes(self.octets[start..start + 8].try_into().unwrap());
+        (number(11 + name), number(19 + name))
     }
 }
 

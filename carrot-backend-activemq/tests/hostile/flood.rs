@@ -1,0 +1,44 @@
+//! Brokers that send without an end. The memory of the client stays bounded.
+
+use carrot_faults::ResourceUsage;
+
+use crate::scripted::{Consuming, ScriptedMessage, advisory};
+
+/// The most memory that a flood may take, in bytes: that of other tests of this process included.
+const MOST: u64 = 256 << 20;
+
+fn memory() -> u64 {
+    ResourceUsage::now().memory
+}
+
+/// Sends without an end, until the client closes the connection. Returns the text of its error.
+#[track_caller]
+fn flooded(consuming: &Consuming, mut next: impl FnMut(usize) -> Vec<u8>) -> String {
+    let before = memory();
+    for number in 0..10_000_000 {
+        if !consuming.send(next(number)) {
+            return consuming.loss();
+        }
+        if number % 1000 == 0 {
+            let taken = memory().saturating_sub(before);
+            assert!(taken < MOST, "{taken} bytes after {number}");
+        }
+    }
+    panic!("the client reads on");
+}
+
+#[test]
+fn broker_that_sends_more_than_the_prefetch_is_left() {
+    let consuming = Consuming::start();
+    let body = vec![0; 100_000];
+    let message = ScriptedMessage { content: Some(&body), ..ScriptedMessage::default() };
+    let text = flooded(&consuming, |_| message.dispatch(consuming.slot.0, consuming.slot.1));
+    assert!(text.contains("more messages than the prefetch"), "{text}");
+}
+
+#[test]
+fn broker_that_names_queues_without_an_end_is_left() {
+    let consuming = Consuming::start();
+    let text = flooded(&consuming, |number| advisory(&format!("{number:0>1000}")));
+    assert!(text.contains("more names of queues"), "{text}");
+}

@@ -1,0 +1,178 @@
+//! Octets of a broker, written field by field.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::mpsc::{self, TrySendError};
+use std::thread;
+
+use carrot_backend_activemq::ActiveMqConnector;
+use carrot_core::backend::{Backend, ChannelOptions, Connector, ConsumeOptions, Subscription};
+
+use crate::support::{FakeBroker, SOON, frame};
+
+/// The type octets of commands.
+pub(crate) const CONSUMER_INFO: u8 = 5;
+pub(crate) const DISPATCH: u8 = 21;
+pub(crate) const RESPONSE: u8 = 30;
+pub(crate) const EXCEPTION_RESPONSE: u8 = 31;
+pub(crate) const QUEUE: &str = "q";
+
+/// Returns a text behind the octet of its presence, and its length.
+pub(crate) fn text(text: &str) -> Vec<u8> {
+    [&[1][..], &u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat()
+}
+
+/// Returns a command without fields.
+pub(crate) fn head(kind: u8) -> Vec<u8> {
+    vec![kind, 0, 0, 0, 0, 0]
+}
+
+/// A message of a broker.
+#[derive(Clone, Default)]
+pub(crate) struct ScriptedMessage<'a> {
+    pub(crate) content: Option<&'a [u8]>,
+    pub(crate) properties: Option<&'a [u8]>,
+    /// The queue of an advisory.
+    pub(crate) added: Option<&'a str>,
+}
+
+impl ScriptedMessage<'_> {
+    fn octets(&self) -> Vec<u8> {
+        let mut octets = vec![24, 0, 0, 0, 0, 0];
+        // No producer, destination, transaction and original destination.
+        octets.extend([0; 4]);
+        octets.extend(message_id());
+        // No original transaction, group, correlation id, reply queue and type; all numbers zero.
+        octets.extend([0; 1 + 1 + 4 + 1 + 1 + 8 + 1 + 1 + 8 + 1]);
+        for long in [self.content, self.properties] {
+            octets.push(u8::from(long.is_some()));
+            if let Some(long) = long {
+                octets.extend(u32::try_from(long.len()).unwrap().to_be_bytes());
+                octets.extend(long);
+            }
+        }
+        match self.added {
+            None => octets.push(0),
+            Some(queue) => {
+                octets.extend([1, 8, 0, 0, 0, 0, 0, 0, 1, 100]);
+                octets.extend(text(queue));
+                octets.extend([0; 1 + 8 + 1]);
+            }
+        }
+        octets.extend([0; 1 + 1 + 4 + 1 + 8 + 1 + 1 + 1 + 1 + 8 + 8 + 1]);
+        octets
+    }
+
+    /// Returns the frame that delivers the message to a consumer of a session.
+    pub(crate) fn dispatch(&self, session: i64, consumer: i64) -> Vec<u8> {
+        let mut octets = head(DISPATCH);
+        octets.extend([1, 122, 0]);
+        octets.extend(session.to_be_bytes());
+        octets.extend(consumer.to_be_bytes());
+        octets.push(0);
+        octets.push(1);
+        octets.extend(self.octets());
+        octets.extend([0; 4]);
+        frame(&octets)
+    }
+}
+
+/// Returns a message id without a producer.
+fn message_id() -> Vec<u8> {
+    let mut octets = vec![1, 110, 0];
+    octets.push(0);
+    octets.extend([0; 8 + 8]);
+    octets
+}
+
+/// Returns the advisory about a new queue.
+pub(crate) fn advisory(queue: &str) -> Vec<u8> {
+    ScriptedMessage { added: Some(queue), ..ScriptedMessage::default() }.dispatch(-1, 0)
+}
+
+/// A channel of a broker that sends what a test asks for, and a subscription to [`QUEUE`].
+pub(crate) struct Consuming {
+    pub(crate) channel: Arc<dyn Backend>,
+    pub(crate) subscription: Box<dyn Subscription>,
+    /// The session and the number of the first slot.
+    pub(crate) slot: (i64, i64),
+    octets: mpsc::SyncSender<Vec<u8>>,
+}
+
+impl Consuming {
+    /// Opens the channel, with a prefetch of one.
+    pub(crate) fn start() -> Consuming {
+        let (octets, to_send) = mpsc::sync_channel::<Vec<u8>>(16);
+        let (added, slots) = mpsc::channel();
+        let mut to_send = Some(to_send);
+        let broker = FakeBroker::answering(move |socket, client| {
+            if client.kind != CONSUMER_INFO {
+                return true;
+            }
+            let (session, consumer) = client.consumer();
+            if session == -1 {
+                let _ = socket.write_all(&advisory(QUEUE));
+                return true;
+            }
+            if let Some(to_send) = to_send.take() {
+                let mut socket = socket.try_clone().unwrap();
+                added.send((session, consumer)).unwrap();
+                // Ends once the client has closed the socket.
+                thread::spawn(move || {
+                    let mut octets = to_send.iter();
+                    while octets.next().is_some_and(|octets| socket.write_all(&octets).is_ok()) {}
+                });
+            }
+            true
+        });
+        let options = broker.options().max_message_size(1 << 20);
+        let connector = ActiveMqConnector::new(&options).unwrap();
+        let channel = connector.open(&ChannelOptions::consume(), SOON).unwrap();
+        let options = ConsumeOptions::with_prefetch(1);
+        let subscription = channel.consume(QUEUE, &options, SOON).unwrap();
+        let slot = slots.recv_timeout(SOON).unwrap();
+        Consuming { channel, subscription, slot, octets }
+    }
+
+    /// Sends octets. Returns `false` once the client has closed the connection.
+    pub(crate) fn send(&self, mut octets: Vec<u8>) -> bool {
+        loop {
+            octets = match self.octets.try_send(octets) {
+                Ok(()) => return true,
+                Err(TrySendError::Disconnected(_)) => return false,
+                // The broker waits for a socket that a lost channel may keep.
+                Err(TrySendError::Full(_)) if self.channel.check().is_err() => return false,
+                Err(TrySendError::Full(octets)) => octets,
+            };
+            thread::yield_now();
+        }
+    }
+
+    /// Delivers a message to the subscription.
+    pub(crate) fn deliver(&self, message: &ScriptedMessage<'_>) -> bool {
+        self.send(message.dispatch(self.slot.0, self.slot.1))
+    }
+
+    /// Delivers a message, and checks that it arrives.
+    #[track_caller]
+    pub(crate) fn check_well(&self) {
+        self.deliver(&ScriptedMessage { content: Some(b"well"), ..ScriptedMessage::default() });
+        let delivery = self.subscription.next(SOON).unwrap().unwrap();
+        assert_eq!(delivery.content.body[..], *b"well");
+        self.channel.ack(delivery.tag, carrot_core::backend::Extent::One).unwrap();
+    }
+
+    /// Waits until the connection is lost. Returns the text of the error.
+    #[track_caller]
+    pub(crate) fn loss(&self) -> String {
+        let error = loop {
+            match self.subscription.next(SOON) {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("the connection is open after {SOON:?}"),
+                Err(error) => break error,
+            }
+        };
+        assert!(error.is_disconnected(), "{error:?}");
+        error.to_string()
+    }
+}
