@@ -215,7 +215,7 @@ impl BrokerLogin<'_> {
             Some(_) => "the broker closed the connection during the login",
             None => {
                 "the peer closed the connection without a wire format of OpenWire; it is no \
-                 ActiveMQ, or expects TLS"
+                 ActiveMQ, or expects TLS, or is a broker at its limit of connections"
             }
         };
         self.attempt.failed(reason, None)
