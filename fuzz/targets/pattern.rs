@@ -2,14 +2,10 @@
 //! word-by-word comparison.
 #![no_main]
 
-#[allow(dead_code)]
-#[path = "../../carrot-backend-memory/src/routing/topic.rs"]
-mod topic;
-
 use std::collections::BTreeSet;
 
+use carrot_routing::PatternTrie;
 use libfuzzer_sys::fuzz_target;
-use topic::PatternTrie;
 
 fuzz_target!(|text: &str| {
     let mut trie = PatternTrie::<Option<String>>::default();
