@@ -32,6 +32,9 @@ First steps:
   carrot consume jobs
 Without a broker: carrot serve --amqp 127.0.0.1:5672
 
+Signals: Ctrl-C and SIGTERM end serve and top with exit code 0. publish, consume, peek, move, purge
+and bench requeue messages that were taken and not finished. Other commands handle no signals.
+
 Exit codes:
     0  everything was done
     1  another error
@@ -41,7 +44,7 @@ Exit codes:
     5  a queue or an exchange does not exist, or differs
     6  not every message was done: unroutable, refused, or its command failed
     7  the time limit passed
-  130  interrupted by Ctrl-C or SIGTERM; messages that were taken and not finished are requeued";
+  130  interrupted by Ctrl-C or SIGTERM: publish, consume, peek, move, purge or bench";
 
 #[derive(Debug, Subcommand)]
 enum CarrotCommand {

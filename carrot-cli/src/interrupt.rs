@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use carrot::consume::StopHandle;
 
@@ -11,6 +11,9 @@ use crate::exit::{CommandFailure, Result};
 
 /// How long restoring the terminal may take, before the process ends without it.
 const RESTORE: Duration = Duration::from_millis(500);
+/// The time after the first signal in which others belong to it: `timeout` signals the command, and
+/// then its process group.
+const SAME: Duration = Duration::from_millis(300);
 
 /// Restores what the command has changed.
 type Restore = Arc<dyn Fn() + Send + Sync>;
@@ -19,18 +22,28 @@ type Restore = Arc<dyn Fn() + Send + Sync>;
 #[derive(Clone, Default)]
 pub(crate) struct Interrupt {
     wanted: Arc<AtomicBool>,
+    signals: Arc<Mutex<Signals>>,
     consumer: Arc<Mutex<Option<StopHandle>>>,
     restore: Arc<Mutex<Option<Restore>>>,
 }
 
+/// The state that decides about a signal.
+#[derive(Default)]
+struct Signals {
+    first: Option<Instant>,
+    /// Whether the command connects, and has taken nothing yet.
+    is_connecting: bool,
+}
+
 impl Interrupt {
-    /// Notices the signals from now on. A second signal ends the process at once.
+    /// Notices the signals from now on. A second signal, 300 ms after the first one or later, ends
+    /// the process at once.
     pub(crate) fn install() -> Result<Interrupt> {
         let interrupt = Interrupt::default();
         let noticed = interrupt.clone();
         ctrlc::set_handler(move || {
-            if noticed.wanted.swap(true, Ordering::SeqCst) {
-                noticed.end_now();
+            if !noticed.notice_signal() {
+                return;
             }
             let consumer = noticed.consumer.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(consumer) = consumer {
@@ -39,6 +52,41 @@ impl Interrupt {
         })
         .map_err(|error| CommandFailure::other(format!("signals cannot be handled: {error}")))?;
         Ok(interrupt)
+    }
+
+    /// Returns whether the signal is the first one. Ends the process at the second one, and at the
+    /// first one while the command connects.
+    fn notice_signal(&self) -> bool {
+        let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.wanted.swap(true, Ordering::SeqCst) {
+            let is_second = signals.first.is_none_or(|first| first.elapsed() >= SAME);
+            drop(signals);
+            if is_second {
+                self.end_now();
+            }
+            return false;
+        }
+        signals.first = Some(Instant::now());
+        let is_connecting = signals.is_connecting;
+        drop(signals);
+        if is_connecting {
+            CommandFailure::interrupted("interrupted").print();
+            self.end_now();
+        }
+        true
+    }
+
+    /// Runs work that takes no message, such as connecting. The signal ends the process meanwhile.
+    pub(crate) fn connecting<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_wanted() {
+            return Err(CommandFailure::interrupted("interrupted"));
+        }
+        signals.is_connecting = true;
+        drop(signals);
+        let done = work();
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner).is_connecting = false;
+        done
     }
 
     /// Stops this consumer when the signal comes.
@@ -92,12 +140,12 @@ impl Interrupt {
     /// Waits, until the time has passed or the signal comes. Returns whether the time has passed.
     pub(crate) fn wait(&self, time: Duration) -> bool {
         const STEP: Duration = Duration::from_millis(50);
-        let ends = std::time::Instant::now() + time;
+        let ends = Instant::now() + time;
         loop {
             if self.is_wanted() {
                 return false;
             }
-            let left = ends.saturating_duration_since(std::time::Instant::now());
+            let left = ends.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return true;
             }

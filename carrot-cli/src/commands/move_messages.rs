@@ -78,7 +78,7 @@ impl MoveArguments {
         let interrupt = Interrupt::install()?;
         let options = broker.options()?;
         let user = user_of(&options);
-        let connection = carrot::connect(options)?;
+        let connection = interrupt.connecting(|| Ok(carrot::connect(options)?))?;
         let ready = connection.declare_queue(Queue::existing(&self.from))?.message_count;
         let consumer = connection.consumer(Queue::existing(&self.from)).build()?;
         // Messages that come meanwhile, or come back, do not make the move endless.

@@ -24,6 +24,8 @@ mod doctor_management;
 mod failures;
 #[cfg(feature = "management")]
 mod hosted_control;
+#[cfg(unix)]
+mod interrupts;
 mod listings;
 #[cfg(feature = "management")]
 mod management;

@@ -32,7 +32,8 @@ impl BenchArguments {
         }
         let interrupt = Interrupt::install()?;
         let options = broker.options()?;
-        let connections = BenchConnections { first: carrot::connect(options.clone())?, options };
+        let first = interrupt.connecting(|| Ok(carrot::connect(options.clone())?))?;
+        let connections = BenchConnections { first, options };
         let queue = self.queue();
         connections.first.declare_queue(queue.clone())?;
         note!("carrot: the queue is {}", queue.name);

@@ -79,7 +79,8 @@ impl PublishArguments {
         let interrupt = Interrupt::install()?;
         // A copy has an id only if its original has one.
         let makes_ids = !self.json_lines;
-        let mut publishing = Publishing::new(broker, self.rate, makes_ids, &interrupt)?;
+        let open = || Publishing::new(broker, self.rate, makes_ids, &interrupt);
+        let mut publishing = interrupt.connecting(open)?;
         let counts = publishing.counts();
         let arguments = self.clone();
         let thread = thread::Builder::new().name("carrot-publish".into()).spawn(move || {
@@ -90,7 +91,9 @@ impl PublishArguments {
         let ended = wait_for(thread, &counts, &interrupt);
         let reported = counts.report(broker.json);
         let Some((answered, read)) = ended else {
-            return Err(CommandFailure::interrupted("interrupted: the broker does not answer"));
+            let waits_for_broker = counts.unanswered() > 0;
+            let reason = if waits_for_broker { ": the broker does not answer" } else { "" };
+            return Err(CommandFailure::interrupted(format!("interrupted{reason}")));
         };
         answered?;
         reported?;

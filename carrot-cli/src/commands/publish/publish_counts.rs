@@ -31,6 +31,12 @@ impl PublishCounts {
         self.sent() + self.failed() + self.confirmed.load(Ordering::Acquire)
     }
 
+    /// Returns how many messages have no answer.
+    pub(super) fn unanswered(&self) -> u64 {
+        let answered = self.failed() + self.confirmed.load(Ordering::Acquire);
+        self.sent().saturating_sub(answered)
+    }
+
     /// Prints the numbers.
     ///
     /// # Errors

@@ -53,7 +53,7 @@ fn interval(text: &str) -> std::result::Result<Duration, String> {
 impl TopArguments {
     pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
         let interrupt = Interrupt::install()?;
-        let source = QueueSource::open(broker, &self.queues)?;
+        let source = interrupt.connecting(|| QueueSource::open(broker, &self.queues))?;
         let mut looking = Looking::start(source)?;
         looking.ask();
         let Some(first) = wait(&mut looking, None, &interrupt) else { return Ok(()) };
