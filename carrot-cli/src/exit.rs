@@ -89,7 +89,7 @@ impl From<Error> for CommandFailure {
     fn from(error: Error) -> CommandFailure {
         let code = match &error {
             Error::Config { .. } | Error::Invalid { .. } => 2,
-            Error::Connect { .. } | Error::Disconnected { .. } => 3,
+            Error::Connect { .. } | Error::Disconnected { .. } | Error::Stale { .. } => 3,
             Error::Authentication { .. } | Error::AccessRefused { .. } => 4,
             Error::NotFound { .. } | Error::PreconditionFailed { .. } => 5,
             Error::Unroutable { .. } | Error::Refused | Error::Batch { .. } => 6,

@@ -27,6 +27,8 @@ mod hosted_control;
 #[cfg(unix)]
 mod interrupts;
 mod listings;
+#[cfg(unix)]
+mod losses;
 #[cfg(feature = "management")]
 mod management;
 mod moves;

@@ -39,14 +39,17 @@ impl BenchArguments {
         note!("carrot: the queue is {}", queue.name);
         let ran = running::run(self, &connections, &queue.name, &interrupt);
         let deleted = connections.first.delete_queue(&queue.name, DeleteIf::ALWAYS);
-        let ran = ran?;
-        deleted?;
+        let mut ran = ran?;
         results::print(&ran, broker.json)?;
         if let Some(path) = &self.svg {
             std::fs::write(path, plot::svg(&ran)).map_err(|error| {
                 CommandFailure::input(format!("--svg {}: {error}", path.display()))
             })?;
         }
+        if let Some(failure) = ran.failure.take() {
+            return Err(failure);
+        }
+        deleted?;
         if interrupt.is_wanted() {
             return Err(CommandFailure::interrupted(interrupted_text(&ran)));
         }

@@ -34,6 +34,8 @@ pub(super) struct Measured {
     pub(super) receiving: Duration,
     pub(super) latencies: Histogram,
     pub(super) samples: Vec<BenchSample>,
+    /// Why the bench ended early.
+    pub(super) failure: Option<CommandFailure>,
 }
 
 /// The state that the threads share.
@@ -137,7 +139,7 @@ impl BenchRun {
             }
         }
         measured.samples = watching.end(self.sample());
-        self.numbers(measured)
+        Ok(self.numbers(measured))
     }
 
     /// Runs work on a thread that can outlive the bench: a blocked publisher waits for long.
@@ -180,18 +182,16 @@ impl BenchRun {
         }
     }
 
-    /// Adds what the threads have counted, unless one has failed.
-    fn numbers(&self, mut measured: Measured) -> Result<Measured> {
-        if let Some(failure) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            return Err(failure);
-        }
+    /// Adds what the threads have counted, and the failure of one.
+    fn numbers(&self, mut measured: Measured) -> Measured {
+        measured.failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         let number = |counter: &AtomicU64| counter.load(Ordering::Acquire);
         measured.published = number(&self.published);
         measured.confirmed = (!self.arguments.no_confirm).then(|| number(&self.confirmed));
         measured.refused = number(&self.refused);
         measured.received = number(&self.received);
         measured.receiving = Duration::from_nanos(number(&self.last_arrival));
-        Ok(measured)
+        measured
     }
 
     /// Returns the numbers now.
