@@ -2,7 +2,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use carrot::Message;
 use carrot::backend::Content;
 use carrot::message::Properties;
 use serde::{Deserialize, Serialize};
@@ -32,13 +31,6 @@ pub(crate) struct MessageRecord {
 }
 
 impl MessageRecord {
-    pub(crate) fn of(message: &Message) -> MessageRecord {
-        MessageRecord {
-            redelivered: message.is_redelivered(),
-            ..MessageRecord::of_content(message.content())
-        }
-    }
-
     pub(crate) fn of_content(content: &Content) -> MessageRecord {
         let text = str::from_utf8(&content.body).ok().map(str::to_string);
         MessageRecord {

@@ -1,21 +1,25 @@
 //! `carrot consume`.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
-use carrot::{Message, Queue};
+use carrot::consume::Messages;
+use carrot::{Error, Message, Queue};
 use clap::{Args, ValueEnum};
 
 use crate::broker_arguments::{BrokerArguments, seconds};
+use crate::commands::losses::Losses;
+use crate::commands::printed_message::print_message;
 use crate::escaping;
 use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
-use crate::message_record::MessageRecord;
-use crate::printing::{counted, print_line};
+use crate::printing::counted;
 
-/// The most messages that --requeue holds without a --count.
+/// The most messages that are held: by --requeue without a --count, and by --on-failure requeue.
 const HELD: u64 = 1000;
+/// How long the signal that has ended a program may take to arrive here.
+const SIGNAL: Duration = Duration::from_millis(200);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -68,68 +72,168 @@ pub(crate) struct ConsumeArguments {
 enum OnFailure {
     /// Requeue the message, and end with exit code 6
     Stop,
-    /// Requeue the message, and take the next one
+    /// Hold the message, take the next one, and requeue at the end; with --follow, at Ctrl-C. Ends
+    /// when 1000 messages are held, and takes up to 1000 ahead
     Requeue,
     /// Reject the message: the broker dead-letters or drops it
     Reject,
 }
 
+/// The numbers of messages, and those that wait for the end.
+#[derive(Default)]
+struct Consumed {
+    handled: u64,
+    failed: u64,
+    /// Messages to requeue at the end.
+    held: Vec<Message>,
+}
+
+impl Consumed {
+    fn is_full(&self) -> bool {
+        self.held.len() as u64 >= HELD
+    }
+}
+
 impl ConsumeArguments {
     pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
         let interrupt = Interrupt::install()?;
-        let connection = broker.connect()?;
-        let most = self.count.unwrap_or(if self.requeue { HELD } else { u64::MAX });
-        // A command takes long: others should get the messages that wait for it.
-        let mut prefetch = if self.command.is_empty() { self.prefetch } else { 1 };
-        if self.requeue || most < u64::from(prefetch) {
-            prefetch = u16::try_from(most).unwrap_or(u16::MAX).max(1);
-        }
-        let consumer =
-            connection.consumer(Queue::existing(&self.queue)).prefetch(prefetch).build()?;
+        let (connection, consumer) = interrupt.connecting(|| {
+            let connection = broker.connect()?;
+            let consumer = connection.consumer(Queue::existing(&self.queue));
+            let consumer = consumer.prefetch(self.prefetch()).build()?;
+            Ok((connection, consumer))
+        })?;
+        let losses = Losses::watch(&connection, self.follow);
         interrupt.stops(consumer.stop_handle());
-        let mut messages = consumer.messages()?;
-        if !self.follow {
-            messages = messages.timeout(self.wait);
-        }
-        let (mut taken, mut failed, mut held) = (0, 0, Vec::new());
-        while taken < most {
-            let Some(message) = messages.next() else { break };
-            let message = message?;
-            taken += 1;
-            if !self.command.is_empty() {
-                if !self.pass_to_command(message)? {
-                    failed += 1;
-                    if matches!(self.on_failure, OnFailure::Stop) {
-                        break;
-                    }
-                }
-            } else {
-                self.print(&message, broker.json)?;
-                if self.requeue {
-                    held.push(message);
-                } else {
-                    message.ack()?;
-                }
-            }
-        }
-        // Requeues the messages that were sent ahead, and sends the last acknowledgements. The
-        // broker delivers no message again here that is requeued then.
-        drop(messages);
-        for message in held {
-            message.requeue()?;
+        let messages = consumer.messages()?;
+        let mut consumed = Consumed::default();
+        let done = self.take_all(messages, &losses, &interrupt, broker.json, &mut consumed);
+        let requeued = self.requeue_all(std::mem::take(&mut consumed.held));
+        if let Err(failure) = done.and(requeued) {
+            note!("carrot: handled {}", counted(consumed.handled, "message"));
+            return Err(failure);
         }
         consumer.close()?;
         connection.close()?;
+        self.result(&consumed, &interrupt)
+    }
+
+    fn most(&self) -> u64 {
+        self.count.unwrap_or(if self.requeue { HELD } else { u64::MAX })
+    }
+
+    /// Whether the messages whose command fails are held until the end.
+    fn holds_failed(&self) -> bool {
+        !self.command.is_empty() && matches!(self.on_failure, OnFailure::Requeue)
+    }
+
+    fn prefetch(&self) -> u16 {
+        let most = self.most();
+        let held = |most: u64| u16::try_from(most).unwrap_or(u16::MAX).max(1);
+        if self.requeue {
+            return held(most);
+        }
+        if self.holds_failed() {
+            return held(most.min(HELD));
+        }
+        // A command takes long: others should get the messages that wait for it.
+        let prefetch = if self.command.is_empty() { self.prefetch } else { 1 };
+        held(most.min(prefetch.into()))
+    }
+
+    /// Takes messages until the end. Requeues those that were sent ahead, and sends the last
+    /// acknowledgements: the broker delivers no message again here that is requeued then.
+    fn take_all(
+        &self,
+        mut messages: Messages,
+        losses: &Losses,
+        interrupt: &Interrupt,
+        json: bool,
+        consumed: &mut Consumed,
+    ) -> Result<()> {
+        if !self.follow {
+            messages = messages.timeout(self.wait);
+        }
+        let mut waits_since = Instant::now();
+        while consumed.handled < self.most() && !(self.holds_failed() && consumed.is_full()) {
+            let Some(message) = messages.next() else {
+                let was_lost = !interrupt.is_wanted() && losses.any_since(waits_since);
+                return if was_lost { Err(lost()) } else { Ok(()) };
+            };
+            if !self.take(message?, interrupt, json, consumed)? {
+                break;
+            }
+            waits_since = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Handles a message. Returns whether to take the next one.
+    fn take(
+        &self,
+        message: Message,
+        interrupt: &Interrupt,
+        json: bool,
+        consumed: &mut Consumed,
+    ) -> Result<bool> {
+        let mut continues = true;
+        if self.command.is_empty() {
+            self.print(&message, json)?;
+            if self.requeue {
+                consumed.held.push(message);
+            } else {
+                message.ack()?;
+            }
+        } else if self.pass_to_command(&message, interrupt)? {
+            message.ack()?;
+        } else if interrupt.is_wanted() {
+            // The signal of a terminal reaches the command, too.
+            message.requeue()?;
+            return Ok(false);
+        } else {
+            consumed.failed += 1;
+            match self.on_failure {
+                OnFailure::Reject => message.reject()?,
+                OnFailure::Requeue => consumed.held.push(message),
+                OnFailure::Stop => {
+                    message.requeue()?;
+                    continues = false;
+                }
+            }
+        }
+        consumed.handled += 1;
+        Ok(continues)
+    }
+
+    fn requeue_all(&self, held: Vec<Message>) -> Result<()> {
+        for message in held {
+            match message.requeue() {
+                // The broker has requeued it when the connection was lost.
+                Err(Error::Stale { .. }) if self.follow => {}
+                requeued => requeued?,
+            }
+        }
+        Ok(())
+    }
+
+    fn result(&self, consumed: &Consumed, interrupt: &Interrupt) -> Result<()> {
+        let handled = counted(consumed.handled, "message");
+        let failed = consumed.failed;
+        if interrupt.is_wanted() {
+            let failures = match failed {
+                0 => String::new(),
+                failed => format!(", the command failed for {failed}"),
+            };
+            return Err(CommandFailure::interrupted(format!(
+                "interrupted after {handled}{failures}"
+            )));
+        }
         if failed > 0 {
-            let text = format!("the command failed for {failed} of {}", counted(taken, "message"));
+            let text = format!("the command failed for {failed} of {handled}");
             return Err(CommandFailure::not_all(text));
         }
-        if interrupt.is_wanted() {
-            let taken = counted(taken, "message");
-            return Err(CommandFailure::interrupted(format!("interrupted after {taken}")));
-        }
-        if let Some(count) = self.count.filter(|count| taken < *count) {
-            let text = format!("{taken} of {} came", counted(count, "message"));
+        if let Some(count) = self.count.filter(|count| consumed.handled < *count) {
+            let text = format!("{} of {} came", consumed.handled, counted(count, "message"));
             return Err(CommandFailure::late(text));
         }
         Ok(())
@@ -142,11 +246,11 @@ impl ConsumeArguments {
             output.write_all(b"\n")?;
             return Ok(output.flush()?);
         }
-        print_message(message, json)
+        print_message(message.content(), message.is_redelivered(), json)
     }
 
     /// Returns whether the command has handled the message.
-    fn pass_to_command(&self, message: Message) -> Result<bool> {
+    fn pass_to_command(&self, message: &Message, interrupt: &Interrupt) -> Result<bool> {
         let Some((program, arguments)) = self.command.split_first() else { return Ok(true) };
         let properties = message.properties();
         let mut child = Command::new(program)
@@ -173,42 +277,35 @@ impl ConsumeArguments {
             _ => Err(error),
         });
         if status.success() && written.is_ok() {
-            message.ack()?;
             return Ok(true);
+        }
+        if was_interrupted(status) {
+            interrupt.wait(SIGNAL);
+        }
+        if interrupt.is_wanted() {
+            return Ok(false);
         }
         note!(
             "carrot: {} ended with {status}, message id {}",
             escaping::line(program),
             escaping::line(message.id().unwrap_or("-"))
         );
-        match self.on_failure {
-            OnFailure::Reject => message.reject()?,
-            OnFailure::Stop | OnFailure::Requeue => message.requeue()?,
-        }
         Ok(false)
     }
 }
 
-/// Prints a message on lines of its own, or as one line of JSON.
-pub(crate) fn print_message(message: &Message, json: bool) -> Result<()> {
-    let record = MessageRecord::of(message);
-    if json {
-        return print_line(&record.line()?);
-    }
-    let redelivered = if record.redelivered { ", redelivered" } else { "" };
-    let exchange = match message.exchange() {
-        "" => "the default exchange".to_string(),
-        name => format!("exchange {}", escaping::line(name)),
-    };
-    print_line(&format!(
-        "{exchange}, routing key {}, {} bytes{redelivered}",
-        escaping::line(message.routing_key()),
-        message.body().len()
-    ))?;
-    let properties = serde_json::to_string(message.properties())
-        .map_err(|error| CommandFailure::other(error.to_string()))?;
-    if properties != "{}" {
-        print_line(&format!("  {}", escaping::line(&properties).replace("\\\\", "\\")))?;
-    }
-    print_line(&format!("  {}", escaping::octets(message.body())))
+fn lost() -> CommandFailure {
+    CommandFailure::unreachable("the connection was lost")
+}
+
+/// Whether SIGINT or SIGTERM has ended a program, or a shell reports so.
+#[cfg(unix)]
+fn was_interrupted(status: ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt;
+    matches!(status.signal(), Some(2 | 15)) || matches!(status.code(), Some(130 | 143))
+}
+
+#[cfg(not(unix))]
+fn was_interrupted(_: ExitStatus) -> bool {
+    true
 }

@@ -13,6 +13,7 @@ on_each_broker! {
     consume_of_a_reader_that_has_gone_loses_nothing
     consume_passes_bodies_to_a_command
     consume_settles_by_the_exit_code
+    consume_passes_a_message_once_to_a_command_that_fails
     peek_keeps_messages_and_their_order
 }
 
@@ -104,6 +105,16 @@ fn consume_settles_by_the_exit_code(broker: &TestBroker) {
     broker.wait_for_ready(&queue, 1);
 }
 
+fn consume_passes_a_message_once_to_a_command_that_fails(broker: &TestBroker) {
+    let queue = filled(broker, "one\ntwo\nthree\n");
+    let consuming = ["consume", &queue, "--on-failure", "requeue"];
+    let script = ["--", "sh", "-c", "read body; echo $body; test $body = two"];
+    let ran = broker.run(&[&consuming[..], &script].concat(), "");
+    assert_eq!((ran.code, ran.output.as_str()), (6, "one\ntwo\nthree\n"), "{ran:?}");
+    assert!(ran.errors.ends_with("the command failed for 2 of 3 messages\n"), "{ran:?}");
+    assert_eq!(broker.ok(&["consume", &queue, "--body"]), "one\nthree\n");
+}
+
 fn peek_keeps_messages_and_their_order(broker: &TestBroker) {
     let queue = filled(broker, "one\ntwo\nthree\n");
     let printed = broker.run(&["peek", &queue, "-n", "2", "--json"], "");
@@ -128,4 +139,21 @@ fn requeued_messages_of_a_quorum_queue_keep_their_order(broker: &TestBroker) {
         assert_eq!(looked_at, ["a", "b", "c"], "{look:?}");
         broker.ok(&["delete", "queue", &queue]);
     }
+}
+
+#[test]
+fn peek_takes_no_message_after_64_mib() {
+    let broker = TestBroker::hosted("amqp");
+    let queue = broker.queue(&[]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len(16_000_000).unwrap();
+    let path = file.path().to_str().unwrap();
+    broker.ok(&["publish", "-q", &queue, "--count", "6", "--timeout", "60", "--file", path]);
+    let (child, output) = start(broker.command(&["peek", &queue, "--timeout", "60"]));
+    // Nothing reads the bodies.
+    drop(output);
+    let ran = finish(child);
+    assert!(ran.errors.starts_with("carrot: requeued 5 messages,"), "{ran:?}");
+    assert!(ran.errors.contains("the bodies have 64 MiB"), "{ran:?}");
+    assert_eq!(broker.ready(&queue), 6);
 }

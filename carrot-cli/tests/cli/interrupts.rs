@@ -2,13 +2,16 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use crate::support::{LONG, TestBroker, command, finish, on_each_broker, start};
+use crate::support::{LONG, TestBroker, command, finish, next_line, on_each_broker, start};
 
 on_each_broker! {
+    ctrl_c_requeues_the_message_whose_command_it_ends
     two_signals_at_once_are_one
+    blocked_output_of_peek_holds_no_messages
 }
 
 /// Sends a signal to a process, or to a process group for a number with a minus.
@@ -22,6 +25,24 @@ fn first_error(child: &mut Child) -> (String, BufReader<impl Read + use<>>) {
     let mut line = String::new();
     errors.read_line(&mut line).unwrap();
     (line.trim_end().into(), errors)
+}
+
+fn ctrl_c_requeues_the_message_whose_command_it_ends(broker: &TestBroker) {
+    for how in ["reject", "requeue", "stop"] {
+        let queue = broker.queue(&[]);
+        broker.ok(&["publish", "-q", &queue, "x"]);
+        let arguments = ["consume", &queue, "--follow", "--on-failure", how];
+        let script = ["--", "sh", "-c", "echo started; exec sleep 300"];
+        let mut consume = broker.command(&[&arguments[..], &script].concat());
+        consume.process_group(0);
+        let (child, mut output) = start(consume);
+        assert_eq!(next_line(&mut output), "started");
+        signal("-INT", &[format!("-{}", child.id())]);
+        let ran = finish(child);
+        assert_eq!(ran.errors, "carrot: interrupted after 0 messages\n", "{how}");
+        assert_eq!(ran.code, 130, "{how}");
+        broker.wait_for_ready(&queue, 1);
+    }
 }
 
 fn two_signals_at_once_are_one(broker: &TestBroker) {
@@ -40,12 +61,28 @@ fn two_signals_at_once_are_one(broker: &TestBroker) {
     assert_eq!(broker.run(&["count", queue], "").code, 5);
 }
 
+fn blocked_output_of_peek_holds_no_messages(broker: &TestBroker) {
+    let queue = broker.queue(&[]);
+    let body = "x".repeat(1000);
+    let publish = ["publish", "-q", &queue, &body, "--count", "1000"];
+    broker.ok(&publish);
+    let (child, mut output) = start(broker.command(&["peek", &queue, "-n", "1000"]));
+    // The pipe holds 64 KiB.
+    assert!(next_line(&mut output).starts_with("the default exchange"));
+    broker.wait_for_ready(&queue, 1000);
+    drop(output);
+    assert_eq!(finish(child).code, 1);
+    assert_eq!(broker.ok(&["peek", &queue, "-n", "0"]), "");
+}
+
 #[test]
 fn one_signal_ends_a_command_that_connects() {
     for arguments in [
-        &["publish", "-q", "q", "x"][..],
+        &["consume", "q"][..],
+        &["publish", "-q", "q", "x"],
         &["top", "q"],
         &["move", "q", "--to", "r"],
+        &["peek", "q"],
         &["bench"],
     ] {
         // Accepts connections, and says nothing.
