@@ -48,6 +48,14 @@ pub(crate) fn seconds(text: &str) -> std::result::Result<Duration, String> {
     }
 }
 
+/// Parses a number of messages in a second.
+pub(crate) fn messages_per_second(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if f64::is_finite(rate) && rate > 0.0 => Ok(rate),
+        _ => Err("is not a number above 0".into()),
+    }
+}
+
 impl BrokerArguments {
     /// Connects to the broker.
     pub(crate) fn connect(&self) -> Result<Connection> {
@@ -122,6 +130,14 @@ mod tests {
         assert!(has_password("zmq://ann:@host:5555"));
         assert!(!has_password("amqp://ann@host:5672/shop"));
         assert!(!has_password("amqp://host:5672/a:b@c"));
+    }
+
+    #[test]
+    fn rate_is_above_0() {
+        assert_eq!(messages_per_second("0.5"), Ok(0.5));
+        for wrong in ["0", "-1", "nan", "inf", "1e999", "soon", ""] {
+            assert!(messages_per_second(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use carrot::Queue;
 use clap::{Args, ValueEnum};
 
-use crate::broker_arguments::seconds;
+use crate::broker_arguments::{messages_per_second, seconds};
 
 /// How long the queue outlives a bench that was killed, in addition to the time of the bench.
 const OUTLIVES: Duration = Duration::from_secs(600);
@@ -51,7 +51,7 @@ pub(crate) struct BenchArguments {
     #[arg(long, short = 'n', value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) messages: Option<u64>,
     /// Publish at most this number of messages in a second, of all producers
-    #[arg(long, value_name = "MESSAGES")]
+    #[arg(long, value_name = "MESSAGES", value_parser = messages_per_second)]
     pub(super) rate: Option<f64>,
     /// Type of the queue
     #[arg(long = "type", value_name = "TYPE", default_value = "classic")]

@@ -21,9 +21,6 @@ use crate::printing::counted;
 
 impl BenchArguments {
     pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
-        if self.rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
-            return Err(CommandFailure::input("--rate must be above 0"));
-        }
         if let Some(path) = &self.svg {
             // A path that cannot be written is noticed before the time is spent.
             std::fs::File::create(path).map_err(|error| {

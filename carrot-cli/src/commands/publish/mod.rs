@@ -11,7 +11,7 @@ use clap::Args;
 
 use self::publish_counts::PublishCounts;
 use self::publishing::Publishing;
-use crate::broker_arguments::BrokerArguments;
+use crate::broker_arguments::{BrokerArguments, messages_per_second};
 use crate::exit::{CommandFailure, Result};
 use crate::input_lines::InputLines;
 use crate::interrupt::Interrupt;
@@ -58,7 +58,7 @@ pub(crate) struct PublishArguments {
     #[arg(long, default_value = "1")]
     count: u64,
     /// Publish at most this number of messages in a second
-    #[arg(long, value_name = "MESSAGES")]
+    #[arg(long, value_name = "MESSAGES", value_parser = messages_per_second)]
     rate: Option<f64>,
     #[command(flatten)]
     properties: PropertyArguments,
@@ -66,9 +66,6 @@ pub(crate) struct PublishArguments {
 
 impl PublishArguments {
     pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
-        if self.rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
-            return Err(CommandFailure::input("--rate must be above 0"));
-        }
         let (exchange, key) = match &self.queue {
             Some(queue) => (Some(String::new()), Some(queue.clone())),
             None => (self.exchange.clone(), self.routing_key.clone()),
