@@ -19,7 +19,7 @@ const REST: Duration = Duration::from_secs(5);
 
 /// The lines of the standard input.
 pub(crate) struct InputLines {
-    lines: Receiver<io::Result<String>>,
+    lines: Receiver<io::Result<Vec<u8>>>,
     number: u64,
     is_terminal: bool,
     /// When the lines end, after the signal.
@@ -30,7 +30,7 @@ impl InputLines {
     pub(crate) fn start() -> Result<InputLines> {
         let (sender, lines) = sync_channel(AHEAD);
         thread::Builder::new().name("carrot-input".into()).spawn(move || {
-            for line in io::stdin().lock().lines() {
+            for line in io::stdin().lock().split(b'\n') {
                 if sender.send(line).is_err() {
                     break;
                 }
@@ -40,8 +40,8 @@ impl InputLines {
         Ok(InputLines { lines, number: 0, is_terminal, ends: None })
     }
 
-    /// Returns the next line and its number, from 1, or `None` at the end. Calls `idle` while no
-    /// line comes.
+    /// Returns the octets of the next line without its line feed, and its number, from 1, or `None`
+    /// at the end. Calls `idle` while no line comes.
     ///
     /// After the signal, the lines of a terminal end. Those of a pipe continue as long as they
     /// come, for 5 seconds at most: the command that writes them has got the signal, too, and may
@@ -50,7 +50,7 @@ impl InputLines {
         &mut self,
         interrupt: &Interrupt,
         mut idle: impl FnMut() -> Result<()>,
-    ) -> Result<Option<(u64, String)>> {
+    ) -> Result<Option<(u64, Vec<u8>)>> {
         let mut waits_until = None;
         loop {
             let now = Instant::now();

@@ -13,6 +13,7 @@ on_each_broker! {
     publish_of_an_argument_a_file_and_the_input
     publish_to_no_queue_is_reported
     publish_of_lines_with_count_and_properties
+    publish_of_lines_keeps_every_octet
     publish_of_broken_lines_says_which
     publish_copies_what_consume_printed
     publish_is_ended_by_ctrl_c
@@ -60,6 +61,22 @@ fn publish_of_lines_with_count_and_properties(broker: &TestBroker) {
     let properties = &lines[0]["properties"];
     assert_eq!(properties["headers"], serde_json::json!({"a": "1", "b": [1, true]}));
     assert_eq!((&properties["type"], &properties["delivery_mode"]), (&"t".into(), &1.into()));
+}
+
+fn publish_of_lines_keeps_every_octet(broker: &TestBroker) {
+    let queue = broker.queue(&[]);
+    let input: &[u8] = b"\xff\r\n\n\0\r\nend";
+    let mut publish = broker.command(&["publish", "-q", &queue, "--lines"]);
+    publish.stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = publish.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let ran = finish(child);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let consumed = broker.command(&["consume", &queue, "--body"]).output().unwrap();
+    assert_eq!(consumed.stdout, [input, b"\n"].concat());
+    let ran = broker.run(&["publish", "--json-lines", "-q", &queue], "{\"body\":\"x\"}\r\n\r\n");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    broker.wait_for_ready(&queue, 1);
 }
 
 fn publish_of_broken_lines_says_which(broker: &TestBroker) {

@@ -46,7 +46,7 @@ pub(crate) struct PublishArguments {
     /// Queue, by the default exchange
     #[arg(long, short, conflicts_with_all = ["exchange", "routing_key"])]
     queue: Option<String>,
-    /// Each line of the standard input is a body
+    /// Each line of the standard input is a body, of any octets but the line feed
     #[arg(long, conflicts_with_all = ["body", "file", "json_lines"])]
     lines: bool,
     /// Each line of the standard input is a message as consume --json prints it. The exchange and
@@ -116,7 +116,7 @@ impl PublishArguments {
         let mut lines = InputLines::start()?;
         let interrupt = publishing.interrupt.clone();
         while let Some((number, line)) = lines.next(&interrupt, || publishing.take_answers())? {
-            if !self.lines && line.trim().is_empty() {
+            if !self.lines && line.trim_ascii().is_empty() {
                 continue;
             }
             self.publish_line(publishing, exchange, key, &line)
@@ -131,19 +131,24 @@ impl PublishArguments {
         publishing: &mut Publishing,
         exchange: Option<&str>,
         key: Option<&str>,
-        line: &str,
+        line: &[u8],
     ) -> Result<()> {
         if self.lines {
             let properties = self.properties.apply(persistent());
             let (exchange, key) = (exchange.unwrap_or_default(), key.unwrap_or_default());
-            return publishing.repeat(self.count, exchange, key, &properties, line.as_bytes());
+            return publishing.repeat(self.count, exchange, key, &properties, line);
         }
-        let record = MessageRecord::read(line)?;
+        let record = MessageRecord::read(text_of_line(line)?)?;
         let exchange = exchange.unwrap_or(&record.exchange);
         let key = key.unwrap_or(&record.routing_key);
         let properties = self.properties.apply(record.properties.clone());
         publishing.repeat(self.count, exchange, key, &properties, &record.body()?)
     }
+}
+
+/// Returns a line that has to be text.
+fn text_of_line(line: &[u8]) -> Result<&str> {
+    str::from_utf8(line).map_err(|error| CommandFailure::input(format!("is not UTF-8: {error}")))
 }
 
 fn persistent() -> Properties {
