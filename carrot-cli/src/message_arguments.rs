@@ -33,6 +33,14 @@ pub(crate) fn named_value(text: &str) -> std::result::Result<NamedValue, String>
     Ok(NamedValue { name: name.into(), value })
 }
 
+/// Parses the name of a queue or an exchange.
+pub(crate) fn entity_name(text: &str) -> std::result::Result<String, String> {
+    match text.len() {
+        1..=255 => Ok(text.into()),
+        length => Err(format!("the name has {length} bytes, and needs 1 to 255")),
+    }
+}
+
 /// The body of one message.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct BodyArguments {

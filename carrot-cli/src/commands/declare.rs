@@ -5,7 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::broker_arguments::BrokerArguments;
 use crate::exit::Result;
-use crate::message_arguments::{NamedValue, named_value};
+use crate::message_arguments::{NamedValue, entity_name, named_value};
 
 /// Declares a queue or an exchange. Fails with exit code 5 if it exists with other properties.
 #[derive(Debug, Args)]
@@ -19,6 +19,7 @@ enum DeclaredEntity {
     /// Declares a queue
     Queue {
         /// Name of the queue
+        #[arg(value_parser = entity_name)]
         name: String,
         /// Type of the queue. Defaults to that of the virtual host
         #[arg(long = "type", value_name = "TYPE")]
@@ -36,6 +37,7 @@ enum DeclaredEntity {
     /// Declares an exchange
     Exchange {
         /// Name of the exchange
+        #[arg(value_parser = entity_name)]
         name: String,
         /// direct, fanout, topic, headers, or the type of a plug-in
         #[arg(long = "type", value_name = "TYPE", default_value = "direct")]

@@ -1,13 +1,15 @@
 //! `carrot delete`.
 
 use carrot::topology::DeleteIf;
+use carrot::{Exchange, Queue};
 use clap::{Args, Subcommand};
 
 use crate::broker_arguments::BrokerArguments;
 use crate::exit::Result;
+use crate::message_arguments::entity_name;
 use crate::printing::counted;
 
-/// Deletes a queue with its messages, or an exchange.
+/// Deletes a queue with its messages, or an exchange. Fails with exit code 5 if it does not exist.
 #[derive(Debug, Args)]
 pub(crate) struct DeleteArguments {
     #[command(subcommand)]
@@ -19,6 +21,7 @@ enum DeletedEntity {
     /// Deletes a queue, and prints how many messages it held
     Queue {
         /// Name of the queue
+        #[arg(value_parser = entity_name)]
         name: String,
         /// Only if no message is ready in it
         #[arg(long)]
@@ -30,6 +33,7 @@ enum DeletedEntity {
     /// Deletes an exchange
     Exchange {
         /// Name of the exchange
+        #[arg(value_parser = entity_name)]
         name: String,
         /// Only if nothing is bound to it
         #[arg(long)]
@@ -48,12 +52,15 @@ impl DeleteArguments {
                     (false, true) => DeleteIf::EMPTY,
                     (true, true) => DeleteIf::UNUSED_AND_EMPTY,
                 };
+                // Brokers delete what does not exist without an error.
+                connection.declare_queue(Queue::existing(name))?;
                 let messages = connection.delete_queue(name, condition)?;
                 let messages = counted(messages.into(), "ready message");
                 note!("carrot: the queue held {messages}");
             }
             DeletedEntity::Exchange { name, if_unused } => {
                 let condition = if *if_unused { DeleteIf::UNUSED } else { DeleteIf::ALWAYS };
+                connection.declare_exchange(Exchange::existing(name))?;
                 connection.delete_exchange(name, condition)?;
             }
         }

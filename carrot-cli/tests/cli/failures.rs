@@ -5,6 +5,8 @@ use crate::support::{TestBroker, command, on_each_broker, run};
 on_each_broker! {
     missing_queue_is_named
     queue_with_other_properties_is_refused
+    deletion_of_what_does_not_exist_fails
+    name_that_is_empty_is_refused
 }
 
 fn missing_queue_is_named(broker: &TestBroker) {
@@ -26,6 +28,25 @@ fn queue_with_other_properties_is_refused(broker: &TestBroker) {
     let ran = broker.run(&["declare", "queue", &queue], "");
     assert_eq!(ran.code, 5, "{ran:?}");
     assert!(ran.errors.contains("x-max-length"), "{ran:?}");
+}
+
+fn deletion_of_what_does_not_exist_fails(broker: &TestBroker) {
+    let name = broker.name();
+    for kind in ["queue", "exchange"] {
+        let ran = broker.run(&["delete", kind, &name], "");
+        assert_eq!(ran.code, 5, "{kind}: {ran:?}");
+        assert!(ran.errors.contains(&name), "{kind}: {ran:?}");
+        broker.ok(&["declare", kind, &name]);
+        broker.ok(&["delete", kind, &name]);
+    }
+}
+
+fn name_that_is_empty_is_refused(broker: &TestBroker) {
+    for command in [["declare", "queue"], ["declare", "exchange"], ["delete", "queue"]] {
+        let ran = broker.run(&[&command[..], &[""]].concat(), "");
+        assert_eq!(ran.code, 2, "{command:?}: {ran:?}");
+        assert!(ran.errors.contains("0 bytes, and needs 1 to 255"), "{command:?}: {ran:?}");
+    }
 }
 
 #[test]
