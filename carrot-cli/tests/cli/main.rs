@@ -20,6 +20,8 @@ mod copies;
 mod doctor;
 mod doctor_advice;
 #[cfg(feature = "management")]
+mod doctor_control;
+#[cfg(feature = "management")]
 mod doctor_management;
 mod failures;
 #[cfg(feature = "management")]

@@ -6,12 +6,14 @@ use carrot::ConnectionOptions;
 use carrot::config::Credentials;
 use serde_json::Value;
 
-use super::managed::{named, problem_of_node, problem_of_queue, summary_of_queues, tags_of};
+use super::controlling;
+use super::listed_queues::{MISSING_QUEUE, check_queues};
+use super::managed::{named, problem_of_node, tags_of};
 use super::report::{Check, CheckReport};
 use crate::broker_arguments::BrokerArguments;
 use crate::exit::{CommandFailure, Result};
 use crate::http::HttpAnswer;
-use crate::inspection::{EntityKind, Inspection, VhostScope, text_of};
+use crate::inspection::{VhostScope, text_of};
 use crate::management::{ManagementClient, in_path};
 use crate::printing::counted;
 use crate::queue_listing::named_queues;
@@ -30,17 +32,31 @@ pub(super) fn check(
             let scope = VhostScope::One(options.vhost.clone());
             ManagementChecks { client, options, queues, scope }.run(report)
         }
+        Ok(None) => check_without(broker, options, queues, report),
+        Err(failure) => {
+            let advice = "correct --management or CARROT_MANAGEMENT: http://USER@HOST:15672";
+            report.failed(Check::Management, None, failure, advice)?;
+            report.skip_the_rest("the management API cannot be used")
+        }
+    }
+}
+
+/// Asks a control interface, or the broker itself for the named queues.
+fn check_without(
+    broker: &BrokerArguments,
+    options: &ConnectionOptions,
+    queues: &[String],
+    report: &mut CheckReport,
+) -> Result<()> {
+    match broker.inspection() {
+        Ok(Some(control)) => controlling::check(&*control, &options.vhost, queues, report),
         Ok(None) if queues.is_empty() || report.has_failure() => skip(report, NO_MANAGEMENT),
         Ok(None) => {
             let others = CHECKS.iter().filter(|check| **check != Check::Queues);
             others.copied().try_for_each(|check| report.skipped(check, NO_MANAGEMENT))?;
             check_named(options, queues, report)
         }
-        Err(failure) => {
-            let advice = "correct --management or CARROT_MANAGEMENT: http://USER@HOST:15672";
-            report.failed(Check::Management, None, failure, advice)?;
-            report.skip_the_rest("the management API cannot be used")
-        }
+        Err(failure) => controlling::report_unusable(failure, report),
     }
 }
 
@@ -88,7 +104,7 @@ impl ManagementChecks<'_> {
         }
         self.check_patterns(report)?;
         self.check_nodes(report)?;
-        self.check_queues(report)
+        check_queues(&self.client, &self.scope, self.queues, LISTING, report)
     }
 
     /// Checks that the API accepts the user. Returns whether it does.
@@ -160,38 +176,6 @@ impl ManagementChecks<'_> {
         })
     }
 
-    /// Checks that every queue of the virtual host is available, and counts their messages.
-    fn check_queues(&self, report: &mut CheckReport) -> Result<()> {
-        let columns = ["name", "state", "messages_ready", "messages_unacknowledged", "consumers"];
-        let started = Instant::now();
-        let queues = match self.client.list(&self.scope, EntityKind::Queues, &columns) {
-            Ok(queues) => queues,
-            Err(failure) => {
-                let advice = "the user of the management API needs permissions on the vhost, or \
-                              the tag monitoring";
-                let took = Some(started.elapsed());
-                return report.failed(Check::Queues, took, failure, advice);
-            }
-        };
-        let took = Some(started.elapsed());
-        let exists = |name: &String| queues.iter().any(|queue| text_of(queue, "name") == name);
-        let missing: Vec<_> = self.queues.iter().filter(|name| !exists(name)).collect();
-        if !missing.is_empty() {
-            let missing = missing.iter().map(|name| format!("no queue is named {name:?}"));
-            let missing = named(missing.collect::<Vec<_>>().iter());
-            let failure = CommandFailure::different(missing);
-            return report.failed(Check::Queues, took, failure, MISSING_QUEUE);
-        }
-        let unavailable: Vec<_> = queues.iter().filter_map(problem_of_queue).collect();
-        if !unavailable.is_empty() {
-            let failure = CommandFailure::other(named(unavailable.iter()));
-            let advice =
-                "start the nodes that hold the queues; rabbitmqctl list_unresponsive_queues";
-            return report.failed(Check::Queues, took, failure, advice);
-        }
-        report.ok(Check::Queues, took, &summary_of_queues(&queues))
-    }
-
     /// Asks for a path, or skips the check because the user lacks a tag.
     fn allowed(
         &self,
@@ -235,7 +219,8 @@ impl ManagementChecks<'_> {
 }
 
 const NO_MANAGEMENT: &str = "--management names no management API";
-const MISSING_QUEUE: &str = "declare the queue, or correct its name and the vhost of the URL";
+const LISTING: &str =
+    "the user of the management API needs permissions on the vhost, or the tag monitoring";
 const UNEXPECTED: &str = "the management API does not answer as one of RabbitMQ: see its log";
 const OVERVIEW: &str = "overview?columns=rabbitmq_version";
 const NODES: &str = "nodes?columns=name,running,mem_alarm,mem_used,mem_limit,disk_free_alarm,\

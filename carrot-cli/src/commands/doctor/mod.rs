@@ -1,7 +1,9 @@
 //! `carrot doctor`.
 
 mod advice;
+mod controlling;
 mod greeting;
+mod listed_queues;
 mod managed;
 mod managing;
 mod openwire;
@@ -25,9 +27,11 @@ use report::{Check, CheckReport};
 /// The checks are: URL, DNS, TCP, TLS, greeting of the protocol, credentials, virtual host,
 /// release, permissions, alarms. With --management, further ones follow: the management API, the
 /// patterns of the user's permissions, the nodes with their alarms, the queues of the virtual host.
-/// A check that needs a failed one is skipped. Each takes at most --timeout. The permissions are
-/// tried on an exclusive queue, which is deleted. Without --management, only the named queues are
-/// checked. The exit code is that of the first failure.
+/// With --control, the check of the management API is that of the control interface, which knows
+/// neither patterns nor nodes. A check that needs a failed one is skipped. Each takes at most
+/// --timeout. The permissions are tried on an exclusive queue, which is deleted. Without
+/// --management and --control, only the named queues are checked. The exit code is that of the
+/// first failure.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
     /// Names of queues that have to exist
