@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use carrot::message::Headers;
+use carrot::message::{Headers, Value as Header};
 
 /// Returns arguments as plain JSON.
 pub(crate) fn plain_arguments(arguments: &Headers) -> Value {
@@ -68,6 +68,23 @@ pub(crate) fn is_same(one: &Value, other: &Value) -> bool {
     }
 }
 
+/// Whether two headers are equal. Numbers are compared by value, whichever their types are.
+pub(crate) fn is_equal_header(one: &Header, other: &Header) -> bool {
+    match (one, other) {
+        (Header::Timestamp(_), _) | (_, Header::Timestamp(_)) => one == other,
+        (Header::Array(one), Header::Array(other)) => {
+            let mut pairs = one.iter().zip(other);
+            one.len() == other.len() && pairs.all(|(one, other)| is_equal_header(one, other))
+        }
+        _ => {
+            let plain = [one, other]
+                .map(|header| untagged(serde_json::to_value(header).unwrap_or_default()));
+            let are_numbers = plain.iter().all(Value::is_number);
+            one == other || (are_numbers && is_same(&plain[0], &plain[1]))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use carrot::message::Value as Argument;
@@ -93,6 +110,22 @@ mod tests {
         );
         assert_eq!(untagged(json!({"!table": {"!i64": {"!i8": 2}}})), json!({"!i64": 2}));
         assert_eq!(untagged(json!({"!own": 1, "!i64": 2})), json!({"!own": 1, "!i64": 2}));
+    }
+
+    #[test]
+    fn numbers_of_headers_are_equal_by_value() {
+        let five = Argument::from(5);
+        for equal in [Argument::I64(5), Argument::U8(5), Argument::F32(5.0), Argument::F64(5.0)] {
+            assert!(is_equal_header(&five, &equal), "{equal:?}");
+            let list = |value: &Argument| Argument::Array(vec![value.clone()]);
+            assert!(is_equal_header(&list(&five), &list(&equal)), "{equal:?}");
+        }
+        let text = Argument::from("5");
+        for other in [Argument::I64(6), Argument::Timestamp(5), Argument::F32(5.5), text.clone()] {
+            assert!(!is_equal_header(&five, &other), "{other:?}");
+        }
+        assert!(!is_equal_header(&text, &Argument::Bytes(b"5".to_vec())));
+        assert!(is_equal_header(&text, &text.clone()));
     }
 
     #[test]

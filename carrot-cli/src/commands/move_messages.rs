@@ -11,6 +11,7 @@ use crate::broker_arguments::BrokerArguments;
 use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
 use crate::message_arguments::{NamedValue, named_value};
+use crate::plain_json::is_equal_header;
 use crate::printing::{print_entries, print_json, print_line};
 use crate::progress;
 
@@ -55,7 +56,8 @@ pub(crate) struct MoveArguments {
     /// Only messages with this routing key
     #[arg(long, value_name = "KEY")]
     if_routing_key: Option<String>,
-    /// Only messages with this header: NAME=TEXT, or NAME:=JSON. Can be repeated
+    /// Only messages with this header: NAME=TEXT, or NAME:=JSON. Numbers are compared by value,
+    /// whichever type they have on the wire. Can be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = named_value)]
     if_header: Vec<NamedValue>,
     /// Only dead letters of this queue
@@ -196,7 +198,11 @@ impl MoveArguments {
         let mut headers = self.if_header.iter();
         let died_in = |queue: &String| message.deaths().iter().any(|death| death.queue == *queue);
         has_key
-            && headers.all(|header| message.header(&header.name) == Some(&header.value))
+            && headers.all(|header| {
+                message
+                    .header(&header.name)
+                    .is_some_and(|value| is_equal_header(value, &header.value))
+            })
             && self.if_died_in.as_ref().is_none_or(died_in)
     }
 }
