@@ -1,22 +1,17 @@
 //! `carrot move`.
 
-use std::collections::BTreeMap;
-
 use carrot::config::Credentials;
 use carrot::{ConnectionOptions, Consumer, Message, Publisher, Queue};
 use clap::{ArgGroup, Args};
-use serde_json::json;
 
 use crate::broker_arguments::BrokerArguments;
+use crate::commands::move_back::{GoingBack, Taken, origin};
+use crate::commands::move_result::MoveResult;
 use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
 use crate::message_arguments::{NamedValue, named_value};
 use crate::plain_json::is_equal_header;
-use crate::printing::{print_entries, print_json, print_line};
 use crate::progress;
-
-/// The messages that are looked at, to show where they came from.
-const SHOWN: u64 = 1000;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,7 +42,8 @@ pub(crate) struct MoveArguments {
     /// Move to the queues that the headers name. Every publisher can write such headers
     #[arg(long, requires = "back", conflicts_with = "to")]
     trust_headers: bool,
-    /// Show the messages that would be moved, and move none
+    /// Show the messages that would be moved, and move none. Holds the messages meanwhile, up to
+    /// 64 MiB
     #[arg(long)]
     dry_run: bool,
     /// The most messages to move. Looks at those that are in the queue at the beginning
@@ -65,13 +61,6 @@ pub(crate) struct MoveArguments {
     if_died_in: Option<String>,
 }
 
-/// The result of a move.
-#[derive(Default)]
-struct Moved {
-    by_queue: BTreeMap<String, u64>,
-    skipped: Vec<Message>,
-}
-
 impl MoveArguments {
     pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
         if self.to.as_ref() == Some(&self.from) {
@@ -86,9 +75,9 @@ impl MoveArguments {
         // Messages that come meanwhile, or come back, do not make the move endless.
         let looks = u64::from(ready);
         let only_shows = self.dry_run || (self.back && !self.trust_headers);
-        let mut moved = Moved::default();
+        let mut moved = MoveResult::default();
         let done = if only_shows {
-            self.show(&consumer, looks.min(SHOWN), &mut moved)
+            self.show(&consumer, looks, &interrupt, &mut moved)
         } else {
             let publisher = match &self.to {
                 Some(queue) => {
@@ -98,44 +87,52 @@ impl MoveArguments {
                 }
                 None => None,
             };
-            let copies = publisher.as_ref().map(|publisher| Copying { publisher, user });
-            self.move_all(&consumer, copies.as_ref(), looks, &interrupt, &mut moved)
+            let mut way = match &publisher {
+                Some(publisher) => Way::Copying(Copying { publisher, user }),
+                None => Way::Back(GoingBack::new(&connection)),
+            };
+            self.move_all(&consumer, &mut way, looks, &interrupt, &mut moved)
         };
-        let skipped = moved.skipped.len();
-        for message in moved.skipped {
+        let held = std::mem::take(&mut moved.held);
+        let number = held.len();
+        for message in held {
             message.requeue()?;
         }
         consumer.close()?;
         connection.close()?;
-        report(broker.json, only_shows, &moved.by_queue, skipped)?;
+        let looked = only_shows.then_some((number as u64, looks));
+        moved.report(broker.json, looked, number, done.is_ok())?;
         done?;
+        if interrupt.is_wanted() {
+            return Err(CommandFailure::interrupted("interrupted: the rest stays in its queue"));
+        }
         if only_shows && !self.dry_run {
             return Err(CommandFailure::input(
                 "nothing was moved: the queues are those that headers name, which every publisher \
                  can write; --trust-headers moves the messages there, --to to a queue of your choice",
             ));
         }
-        if interrupt.is_wanted() {
-            return Err(CommandFailure::interrupted("interrupted: the rest stays in its queue"));
-        }
-        Ok(())
+        moved.check()
     }
 
     /// Counts where the messages would go, and holds them.
-    fn show(&self, consumer: &Consumer, looks: u64, moved: &mut Moved) -> Result<()> {
+    fn show(
+        &self,
+        consumer: &Consumer,
+        looks: u64,
+        interrupt: &Interrupt,
+        moved: &mut MoveResult,
+    ) -> Result<()> {
         for _ in 0..looks {
-            if self.is_enough(moved) {
+            if interrupt.is_wanted() || self.is_enough(moved) || moved.is_full() {
                 break;
             }
             let Some(message) = consumer.fetch()? else { break };
-            if self.is_meant(&message) {
-                let queue = match &self.to {
-                    Some(queue) => queue.clone(),
-                    None => origin(&message).unwrap_or_else(|| "(unknown)".into()),
-                };
-                *moved.by_queue.entry(queue).or_default() += 1;
+            let queue = self.to.clone().or_else(|| origin(&message));
+            if let Some(queue) = queue.filter(|_| self.is_meant(&message)) {
+                moved.count(queue);
             }
-            moved.skipped.push(message);
+            moved.hold(message);
         }
         Ok(())
     }
@@ -143,46 +140,38 @@ impl MoveArguments {
     fn move_all(
         &self,
         consumer: &Consumer,
-        copies: Option<&Copying<'_>>,
-        looks: u64,
+        way: &mut Way<'_>,
+        mut looks: u64,
         interrupt: &Interrupt,
-        moved: &mut Moved,
+        moved: &mut MoveResult,
     ) -> Result<()> {
         let progress = progress::bar(self.bar_length(looks));
-        for _ in 0..looks {
-            if interrupt.is_wanted() || self.is_enough(moved) {
-                break;
-            }
+        while looks > 0 && !interrupt.is_wanted() && !self.is_enough(moved) {
             let Some(message) = consumer.fetch()? else { break };
+            looks -= 1;
             progress.inc(1);
-            if !self.is_meant(&message) {
-                moved.skipped.push(message);
-                continue;
-            }
-            let queue = match (copies, &self.to) {
-                (Some(copies), Some(queue)) => {
+            match (&mut *way, &self.to) {
+                _ if !self.is_meant(&message) => moved.hold(message),
+                (Way::Copying(copies), Some(queue)) => {
                     copies.send(&message)?;
                     message.ack()?;
-                    queue.clone()
+                    moved.count(queue.clone());
                 }
-                _ => {
-                    let Some(queue) = origin(&message) else {
-                        moved.skipped.push(message);
-                        continue;
-                    };
-                    message.forward()?;
-                    queue
+                (Way::Back(back), _) => {
+                    if back.take(message, moved)? == Taken::ComesAgain {
+                        looks += 1;
+                    }
                 }
-            };
-            *moved.by_queue.entry(queue).or_default() += 1;
+                _ => moved.hold(message),
+            }
         }
         progress.finish_and_clear();
         Ok(())
     }
 
     /// Whether --count messages were moved, or would be.
-    fn is_enough(&self, moved: &Moved) -> bool {
-        self.count.is_some_and(|count| moved.by_queue.values().sum::<u64>() >= count)
+    fn is_enough(&self, moved: &MoveResult) -> bool {
+        self.count.is_some_and(|count| moved.moved() >= count)
     }
 
     /// The messages that the progress counts: those that are looked at.
@@ -207,11 +196,10 @@ impl MoveArguments {
     }
 }
 
-/// Returns the queue that the headers name: that of a parked message, or of the latest death.
-fn origin(message: &Message) -> Option<String> {
-    let parked = message.header("carrot-queue").and_then(|queue| queue.as_str());
-    let dead = || message.deaths().first().map(|death| death.queue.clone());
-    parked.map(str::to_string).or_else(dead)
+/// How messages are moved.
+enum Way<'a> {
+    Copying(Copying<'a>),
+    Back(GoingBack<'a>),
 }
 
 /// Copies of messages for the queue of a publisher.
@@ -239,24 +227,4 @@ fn user_of(options: &ConnectionOptions) -> Option<String> {
         Credentials::Plain { user, .. } => Some(user.clone()),
         _ => None,
     }
-}
-
-fn report(json: bool, would: bool, by_queue: &BTreeMap<String, u64>, kept: usize) -> Result<()> {
-    if json {
-        let done = if would { "would_move" } else { "moved" };
-        return print_json(&json!({ done: by_queue, "kept": kept }));
-    }
-    let name = if would { "would_move" } else { "moved" };
-    let entries: Vec<_> = by_queue
-        .iter()
-        .map(|(queue, number)| vec![queue.as_str().into(), (*number).into()])
-        .collect();
-    if entries.is_empty() {
-        return print_line("no message was meant");
-    }
-    print_entries(false, &["to_queue", name], &entries)?;
-    if !would && kept > 0 {
-        note!("carrot: {kept} messages stay in their queue");
-    }
-    Ok(())
 }
