@@ -112,6 +112,9 @@ impl Consuming {
             let (session, consumer) = client.consumer();
             if session == -1 {
                 let _ = socket.write_all(&advisory(QUEUE));
+            }
+            // Sessions of the connection itself: the names of queues, and the table of exchanges.
+            if session < 0 {
                 return true;
             }
             if let Some(to_send) = to_send.take() {
