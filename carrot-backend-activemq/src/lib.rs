@@ -100,7 +100,8 @@
 //!
 //! * named exclusive, auto-delete and transient queues;
 //! * length limits and expiry of queues, priorities, quorum queues and streams;
-//! * exclusive consumers, and priorities of consumers;
+//! * exclusive consumers, because the broker refuses no second consumer of a queue;
+//! * priorities of consumers below -64, above 127, and beside a single active consumer;
 //! * delayed messages.
 //!
 //! # Limits

@@ -60,18 +60,10 @@ pub(crate) enum SlotOwner {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SlotPlace {
     pub(crate) subscription: i64,
-    /// The number of the slot, from 0. The broker fills a slot of a lower number first, and so
-    /// gives each of several subscriptions a first message before any of them has a second one.
-    pub(crate) rank: u16,
+    /// The priority at the broker. That of other clients is 0.
+    pub(crate) priority: i8,
     /// Whether only one of all slots of the queue receives.
     pub(crate) is_exclusive: bool,
-}
-
-impl SlotPlace {
-    /// Returns the priority at the broker. That of the first slot is that of other clients.
-    pub(crate) fn priority(self) -> i8 {
-        i8::try_from(self.rank).map_or(i8::MIN, |rank| -rank)
-    }
 }
 
 /// A delivery that is not settled.

@@ -43,7 +43,7 @@ impl ChannelCore {
         place: SlotPlace,
     ) -> CommandBody {
         CommandBody::Consumer(ConsumerInfo {
-            priority: place.priority().to_be_bytes()[0],
+            priority: place.priority.to_be_bytes()[0],
             is_exclusive: place.is_exclusive,
             ..self.consumer(slot, destination, prefetch)
         })

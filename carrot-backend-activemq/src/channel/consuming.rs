@@ -4,6 +4,7 @@ use carrot_core::Result;
 use carrot_core::backend::{Acknowledgement, ConsumeOptions};
 
 use crate::channel::channel_core::{ChannelCore, SlotOwner, SlotPlace};
+use crate::channel::consumer_priority::ConsumerPriority;
 use crate::channel::inbox::{AUTOMATIC_PREFETCH, SLOT_PREFETCH, SlotInbox};
 use crate::channel::supported::check_consumer;
 use crate::connection::deadline::CallDeadline;
@@ -24,6 +25,7 @@ pub(crate) struct StartedSubscription {
 struct SlotOpening {
     slots: u16,
     prefetch: i32,
+    priority: ConsumerPriority,
     is_exclusive: bool,
 }
 
@@ -38,6 +40,8 @@ impl ChannelCore {
     ) -> Result<StartedSubscription> {
         options.validate()?;
         check_consumer(options)?;
+        let priority =
+            ConsumerPriority::of(queue, options).map_err(|error| self.ended_by(error))?;
         let destination = self.existing("consume", queue, deadline)?;
         let is_manual = options.acknowledgement == Acknowledgement::Manual;
         let inbox = SlotInbox::new(queue, destination.clone(), is_manual);
@@ -50,7 +54,24 @@ impl ChannelCore {
             state.check()?;
             state.inboxes.insert(started.number, inbox);
         }
+        self.slot_opening(queue, options, priority, deadline)
+            .and_then(|opening| self.open_slots(started.number, &destination, opening, deadline))
+            .inspect_err(|_| self.drop_subscription(started.number))?;
+        Ok(started)
+    }
+
+    fn slot_opening(
+        &self,
+        queue: &str,
+        options: &ConsumeOptions,
+        priority: ConsumerPriority,
+        deadline: CallDeadline,
+    ) -> Result<SlotOpening> {
         let is_exclusive = self.rules_of(queue, deadline)?.is_single_active;
+        if is_exclusive {
+            priority.check_alone()?;
+        }
+        let is_manual = options.acknowledgement == Acknowledgement::Manual;
         let (slots, prefetch) = match (is_manual, options.prefetch) {
             (false, _) => (1, AUTOMATIC_PREFETCH),
             // The broker chooses one consumer, and so one slot.
@@ -58,10 +79,7 @@ impl ChannelCore {
             (true, 0) => (MOST_SLOTS, SLOT_PREFETCH),
             (true, most) => (most.min(MOST_SLOTS), SLOT_PREFETCH),
         };
-        let opening = SlotOpening { slots, prefetch, is_exclusive };
-        self.open_slots(started.number, &destination, opening, deadline)
-            .inspect_err(|_| self.drop_subscription(started.number))?;
-        Ok(started)
+        Ok(SlotOpening { slots, prefetch, priority, is_exclusive })
     }
 
     /// Opens the slots of a subscription. The first and the last are answered.
@@ -72,9 +90,10 @@ impl ChannelCore {
         opening: SlotOpening,
         deadline: CallDeadline,
     ) -> Result<()> {
-        let SlotOpening { slots, prefetch, is_exclusive } = opening;
-        for rank in 0..slots {
-            let place = SlotPlace { subscription, rank, is_exclusive };
+        let SlotOpening { slots, prefetch, priority, is_exclusive } = opening;
+        for number in 0..slots {
+            let place =
+                SlotPlace { subscription, priority: priority.of_slot(number), is_exclusive };
             let slot = self.link.next_number();
             {
                 let mut state = self.lock();
@@ -86,7 +105,7 @@ impl ChannelCore {
             }
             self.link.add_consumer(slot, self.linked());
             let added = self.add_slot(slot, destination, prefetch, place);
-            if rank == 0 || rank + 1 == slots {
+            if number == 0 || number + 1 == slots {
                 self.command("consume", added, deadline)?;
             } else {
                 self.link.send(added);

@@ -5,6 +5,7 @@ mod channel_core;
 mod channel_guard;
 mod commands;
 pub(crate) mod connector;
+mod consumer_priority;
 mod consuming;
 mod discarding;
 mod exchange_changes;

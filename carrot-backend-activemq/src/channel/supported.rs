@@ -21,11 +21,8 @@ const OF_QUEUES: [(&str, &str); 10] = [
 ];
 
 /// The arguments of consumers that RabbitMQ knows.
-const OF_CONSUMERS: [(&str, &str); 3] = [
-    ("x-priority", "no priorities of consumers yet"),
-    ("x-stream-offset", "no streams"),
-    ("x-cancel-on-ha-failover", "no mirrored queues"),
-];
+const OF_CONSUMERS: [(&str, &str); 2] =
+    [("x-stream-offset", "no streams"), ("x-cancel-on-ha-failover", "no mirrored queues")];
 
 /// Refuses a queue that the broker would treat otherwise than the program expects.
 ///
@@ -85,7 +82,9 @@ fn check_temporary(queue: &Queue) -> Result<()> {
 /// - [`Error::Invalid`]: names the option or the argument.
 pub(crate) fn check_consumer(options: &ConsumeOptions) -> Result<()> {
     if options.exclusive {
-        return Err(refused("exclusive", "true", "false; exclusive consumers come later"));
+        let limit = "false, because ActiveMQ refuses no second consumer of a queue; \
+                     x-single-active-consumer lets one consumer receive";
+        return Err(refused("exclusive", "true", limit));
     }
     check_arguments(&options.arguments, &OF_CONSUMERS)
 }
@@ -126,8 +125,10 @@ mod tests {
         let queue = Queue::new("q").argument("x-max-length", 5);
         let text = check_queue(&queue).unwrap_err().to_string();
         assert!(text.contains("x-max-length") && text.contains("policy"), "{text}");
-        let consumer = ConsumeOptions::default().argument("x-priority", 1);
-        assert!(check_consumer(&consumer).unwrap_err().to_string().contains("x-priority"));
+        let consumer = ConsumeOptions::default().argument("x-stream-offset", "first");
+        assert!(check_consumer(&consumer).unwrap_err().to_string().contains("x-stream-offset"));
+        let text = check_consumer(&ConsumeOptions::default().exclusive()).unwrap_err().to_string();
+        assert!(text.contains("ActiveMQ refuses no second consumer"), "{text}");
         for queue in [Queue::new("q").exclusive(), Queue::new("q").transient(), Queue::new("")] {
             assert!(check_queue(&queue).is_err(), "{queue:?}");
         }
