@@ -85,6 +85,7 @@ impl Harness for QueuesOnly {
             .without(Feature::HeadersExchange)
             .without(Feature::ExchangeToExchange)
             .without(Feature::AlternateExchange)
+            .without(Feature::AutoDeleteExchanges)
             .without(Feature::InternalExchange)
             .without(Feature::PredeclaredExchanges)
     }

@@ -35,6 +35,8 @@ features! {
     ExchangeToExchange => "exchange-to-exchange bindings",
     /// The `alternate-exchange` argument.
     AlternateExchange => "alternate exchange",
+    /// Exchanges that the broker deletes with their last binding.
+    AutoDeleteExchanges => "auto-delete exchanges",
     /// Exchanges that refuse messages of publishers.
     InternalExchange => "internal exchange",
     /// The `CC` and `BCC` headers.
@@ -58,12 +60,15 @@ features! {
     ExclusiveQueues => "exclusive queues",
     /// Queues of the type `quorum`, with a message TTL and at-least-once dead-lettering.
     QuorumQueues => "quorum queues",
-    /// Queues and exchanges that the broker deletes once they are unused.
-    AutoDelete => "auto-delete",
+    /// Queues that the broker deletes with their last consumer.
+    AutoDeleteQueues => "auto-delete queues",
     /// Consumers that exclude other consumers of their queue.
     ExclusiveConsumers => "exclusive consumers",
     /// The `x-single-active-consumer` argument.
     SingleActiveConsumer => "single active consumer",
+    /// Several unsettled messages of a single active consumer. Without it, the consumer receives one
+    /// at a time, whatever its prefetch, and a requeue passes its turn on.
+    SingleActivePrefetch => "prefetch of a single active consumer",
     /// The `x-priority` argument of consumers.
     ConsumerPriorities => "consumer priorities",
     /// The `x-max-priority` argument of queues.

@@ -1,4 +1,4 @@
-//! The conformance cases of queues and settlement on a real broker, at the address in
+//! The conformance cases on a real broker, at the address in
 //! `CARROT_TEST_ACTIVEMQ_URL`.
 
 use std::env;
@@ -44,8 +44,4 @@ impl Harness for ActiveMq {
 carrot_conformance::conformance_tests!(
     ignored: "needs ActiveMQ: run ./scripts/test",
     ActiveMq::new(),
-    Basics,
-    Settlement,
-    Routing,
-    Limits,
 );

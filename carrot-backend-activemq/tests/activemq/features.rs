@@ -1,8 +1,4 @@
-use carrot_conformance::{Feature, Features, Tier};
-
-/// The tiers of the conformance kit that are run.
-#[allow(dead_code, reason = "the page shows them")]
-pub(crate) const TIERS: [Tier; 4] = [Tier::Basics, Tier::Settlement, Tier::Routing, Tier::Limits];
+use carrot_conformance::{Feature, Features};
 
 /// The features of the backend. `docs/guarantees.md` shows them, which `tests/guide` checks.
 pub(crate) fn features() -> Features {
@@ -12,14 +8,18 @@ pub(crate) fn features() -> Features {
         Feature::HeadersExchange,
         Feature::ExchangeToExchange,
         Feature::AlternateExchange,
+        Feature::AutoDeleteExchanges,
         Feature::InternalExchange,
         Feature::SenderSelectedRouting,
         Feature::PredeclaredExchanges,
         Feature::ReservedNames,
         Feature::Returns,
         Feature::ServerNamedQueues,
+        Feature::SingleActiveConsumer,
+        Feature::ConsumerPriorities,
         Feature::MessageTtl,
         Feature::DeadLetters,
+        Feature::LargeBodies,
     ]
     .into_iter()
     .fold(Features::none(), Features::with)

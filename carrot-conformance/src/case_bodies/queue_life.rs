@@ -1,5 +1,7 @@
 //! Declaration and deletion of queues, and the comparison of declarations.
 
+use std::time::Duration;
+
 use crate::support::*;
 
 pub(crate) fn declaring_a_queue_with_other_properties_is_refused(harness: &dyn Harness) {
@@ -18,11 +20,12 @@ pub(crate) fn declaring_a_queue_again_as_auto_delete_is_refused(harness: &dyn Ha
 
 pub(crate) fn declaring_a_queue_with_other_arguments_is_refused(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
-    let queue = fixture.queue_with(|queue| queue.max_length(10));
+    let (ttl, longer) = (Duration::from_secs(60), Duration::from_secs(61));
+    let queue = fixture.queue_with(|queue| queue.message_ttl(ttl));
     for different in [
         Queue::new(&queue),
-        Queue::new(&queue).max_length(11),
-        Queue::new(&queue).max_length(10).max_length_bytes(10),
+        Queue::new(&queue).message_ttl(longer),
+        Queue::new(&queue).message_ttl(ttl).single_active_consumer(),
     ] {
         assert_error!(fixture.open().declare_queue(&different), Error::PreconditionFailed { .. });
     }
@@ -30,11 +33,11 @@ pub(crate) fn declaring_a_queue_with_other_arguments_is_refused(harness: &dyn Ha
 
 pub(crate) fn arguments_of_another_integer_width_are_equal(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
-    let queue = fixture.queue_with(|queue| queue.argument("x-max-length", Value::I64(10)));
-    for value in [Value::I32(10), Value::I16(10), Value::U8(10), Value::U32(10)] {
+    let queue = fixture.queue_with(|queue| queue.argument("x-message-ttl", Value::I64(100)));
+    for value in [Value::I32(100), Value::I16(100), Value::U8(100), Value::U32(100)] {
         fixture
             .channel
-            .declare_queue(&Queue::new(&queue).argument("x-max-length", value))
+            .declare_queue(&Queue::new(&queue).argument("x-message-ttl", value))
             .expect("declare again");
     }
 }
@@ -51,8 +54,9 @@ pub(crate) fn unknown_queue_arguments_are_not_compared(harness: &dyn Harness) {
 
 pub(crate) fn a_passive_declaration_does_not_compare_properties(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
-    let queue = fixture.queue_with(|queue| queue.max_length(10));
-    let mut different = Queue::existing(&queue).transient().max_length(5);
+    let queue = fixture.queue_with(|queue| queue.message_ttl(Duration::from_secs(60)));
+    let shorter = Duration::from_secs(5);
+    let mut different = Queue::existing(&queue).transient().message_ttl(shorter);
     different.auto_delete = true;
     fixture.channel.declare_queue(&different).expect("find");
 }

@@ -168,9 +168,18 @@ pub(crate) fn of_single_active_consumers_only_the_first_receives(harness: &dyn H
     let active = fixture.channel.subscribe(&queue);
     let waiting = fixture.channel.subscribe(&queue);
     fixture.channel.enqueue(&queue, ["a", "b"]);
-    active.expect("a");
+    fixture.channel.ack_one(&active.expect("a"));
     active.expect("b");
     waiting.expect_nothing();
+}
+
+pub(crate) fn a_single_active_consumer_receives_up_to_its_prefetch(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue_with(Queue::single_active_consumer);
+    let active = fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(2));
+    fixture.channel.enqueue(&queue, ["a", "b", "c"]);
+    active.expect_all(["a", "b"]);
+    active.expect_nothing();
 }
 
 pub(crate) fn the_next_consumer_takes_over_from_a_single_active_one(harness: &dyn Harness) {
@@ -180,7 +189,7 @@ pub(crate) fn the_next_consumer_takes_over_from_a_single_active_one(harness: &dy
     let waiting = fixture.channel.subscribe(&queue);
     active.cancel(DEADLINE).expect("cancel");
     fixture.channel.enqueue(&queue, ["a", "b"]);
-    waiting.expect("a");
+    fixture.channel.ack_one(&waiting.expect("a"));
     waiting.expect("b");
 }
 

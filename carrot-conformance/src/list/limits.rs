@@ -120,7 +120,7 @@ macro_rules! __limits {
                 a_channel_has_one_direct_reply_consumer needs DirectReplyTo;
                 a_request_without_a_direct_reply_consumer_is_refused needs DirectReplyTo;
                 a_mandatory_reply_to_a_closed_requester_is_answered needs DirectReplyTo, Returns;
-                other_reply_addresses_are_not_changed needs DirectReplyTo;
+                other_reply_addresses_are_not_changed;
                 a_reply_has_a_tag_that_is_not_settled needs DirectReplyTo;
                 acks_after_a_reply_settle_only_their_delivery needs DirectReplyTo;
                 a_dropped_reply_consumer_with_an_unread_reply_requeues_no_other_message needs DirectReplyTo;

@@ -114,10 +114,10 @@ macro_rules! __routing {
                 a_deleted_exchange_is_not_found needs Exchanges;
                 an_exchange_in_use_is_not_deleted_if_unused_is_required needs Exchanges;
                 an_unused_exchange_is_deleted_if_unused_is_required needs ExchangeToExchange;
-                an_auto_delete_exchange_is_deleted_with_its_last_binding needs Exchanges, AutoDelete;
-                an_auto_delete_exchange_that_was_never_bound_is_kept needs Exchanges, AutoDelete;
-                an_auto_delete_exchange_is_deleted_with_its_last_queue needs Exchanges, AutoDelete;
-                auto_delete_exchanges_are_deleted_in_a_chain needs AutoDelete, ExchangeToExchange;
+                an_auto_delete_exchange_is_deleted_with_its_last_binding needs Exchanges, AutoDeleteExchanges;
+                an_auto_delete_exchange_that_was_never_bound_is_kept needs Exchanges, AutoDeleteExchanges;
+                an_auto_delete_exchange_is_deleted_with_its_last_queue needs Exchanges, AutoDeleteExchanges;
+                auto_delete_exchanges_are_deleted_in_a_chain needs ExchangeToExchange, AutoDeleteExchanges;
                 a_publication_to_an_internal_exchange_is_refused needs InternalExchange;
                 an_internal_exchange_is_reached_from_another needs InternalExchange, ExchangeToExchange;
                 an_alternate_exchange_routes_messages_without_a_binding needs AlternateExchange;
@@ -128,18 +128,18 @@ macro_rules! __routing {
                 an_alternate_exchange_that_is_not_a_name_is_refused needs AlternateExchange;
             }
             queue_life {
-                declaring_a_queue_again_as_auto_delete_is_refused needs AutoDelete;
-                declaring_a_queue_with_other_arguments_is_refused needs LengthLimits;
-                arguments_of_another_integer_width_are_equal needs LengthLimits;
+                declaring_a_queue_again_as_auto_delete_is_refused needs AutoDeleteQueues;
+                declaring_a_queue_with_other_arguments_is_refused needs MessageTtl, SingleActiveConsumer;
+                arguments_of_another_integer_width_are_equal needs MessageTtl;
                 unknown_queue_arguments_are_not_compared;
-                a_passive_declaration_does_not_compare_properties needs LengthLimits;
+                a_passive_declaration_does_not_compare_properties needs MessageTtl;
                 a_queue_without_a_name_receives_a_name needs ServerNamedQueues;
                 a_server_generated_name_can_be_found_and_not_declared_again needs ServerNamedQueues;
                 reserved_queue_names_are_refused needs ReservedNames;
                 a_quorum_queue_is_not_deleted_on_a_condition needs QuorumQueues;
-                an_auto_delete_queue_is_deleted_with_its_last_consumer needs AutoDelete;
-                an_auto_delete_queue_is_deleted_with_the_channel_of_its_consumer needs AutoDelete;
-                an_auto_delete_queue_without_a_consumer_is_kept needs AutoDelete;
+                an_auto_delete_queue_is_deleted_with_its_last_consumer needs AutoDeleteQueues;
+                an_auto_delete_queue_is_deleted_with_the_channel_of_its_consumer needs AutoDeleteQueues;
+                an_auto_delete_queue_without_a_consumer_is_kept needs AutoDeleteQueues;
                 a_transient_queue_delivers_its_messages needs TransientQueues;
             }
             queues {

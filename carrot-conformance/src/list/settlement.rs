@@ -85,6 +85,7 @@ macro_rules! __settlement {
                 a_get_beside_an_exclusive_consumer_is_allowed needs ExclusiveConsumers;
                 a_cancelled_exclusive_consumer_allows_others needs ExclusiveConsumers;
                 of_single_active_consumers_only_the_first_receives needs SingleActiveConsumer;
+                a_single_active_consumer_receives_up_to_its_prefetch needs SingleActiveConsumer, SingleActivePrefetch;
                 the_next_consumer_takes_over_from_a_single_active_one needs SingleActiveConsumer;
                 a_single_active_consumer_at_its_prefetch_is_not_replaced needs SingleActiveConsumer;
                 an_exclusive_consumer_of_a_single_active_queue_is_refused needs SingleActiveConsumer, ExclusiveConsumers;
