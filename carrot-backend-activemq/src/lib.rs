@@ -110,7 +110,9 @@
 //! [`max_message_size`](carrot_core::ConnectionOptions::max_message_size); a longer one ends the
 //! connection. Memory is taken for octets that have arrived, never for announced sizes. A message
 //! that is larger than the `maxFrameSize` of the broker is refused before it is sent. A broker that
-//! sends more messages than the prefetch, or more than 64 MiB of names of queues, is left.
+//! sends more messages than the prefetch, or more than 64 MiB of names of queues, is left. More than
+//! 1000 messages in the queue `carrot.routing`, or several of more than 64 MiB in total, are an
+//! error of the call that needs the table.
 //!
 //! # Threads
 //!

@@ -1,7 +1,7 @@
 //! The commands of a channel.
 
 use crate::channel::channel_core::{ChannelCore, SlotPlace};
-use crate::connection::table_change::transaction_step;
+use crate::connection::table_writing::transaction_step;
 use crate::wire::command::CommandBody;
 use crate::wire::delivery_commands::{MessageAck, MessagePull};
 use crate::wire::destination::WireDestination;

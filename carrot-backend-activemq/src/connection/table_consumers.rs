@@ -1,6 +1,5 @@
 //! Consumers of the queue with the table message.
 
-use std::collections::VecDeque;
 use std::sync::Weak;
 
 use carrot_core::Result;
@@ -9,11 +8,15 @@ use carrot_listener::{lock, wait_until};
 use crate::connection::deadline::CallDeadline;
 use crate::connection::link_reader::refusal;
 use crate::connection::linked_channel::{Arrival, LinkedChannel};
-use crate::connection::table_port::{PREFETCH, TABLE_SESSION, TablePort, no_access, table_queue};
+use crate::connection::table_arrivals::{MOST_TABLES, TableArrivals};
+use crate::connection::table_port::{TABLE_SESSION, TablePort, no_access, table_queue};
 use crate::wire::command::CommandBody;
 use crate::wire::ids::RemovedId;
 use crate::wire::message::WireMessage;
 use crate::wire::setup_commands::{ConsumerInfo, RemoveInfo};
+
+/// The prefetch of a browser, which the broker does not exceed. One more than the most tables.
+const BROWSED: i32 = MOST_TABLES as i32 + 1;
 
 impl TablePort {
     /// Returns a consumer of the session, without a destination.
@@ -35,7 +38,7 @@ impl TablePort {
         let browser = ConsumerInfo {
             destination: Some(table_queue()),
             is_browser: true,
-            prefetch: PREFETCH,
+            prefetch: BROWSED,
             ..self.consumer(number)
         };
         let browsed = self.browse_with(operation, number, browser, deadline);
@@ -63,7 +66,7 @@ impl TablePort {
     /// Takes a number for a consumer, whose arrivals are kept.
     pub(crate) fn start_consumer(&self) -> i64 {
         let number = self.link.next_number();
-        lock(&self.state).arrivals.insert(number, VecDeque::new());
+        lock(&self.state).arrivals.insert(number, TableArrivals::default());
         self.link.add_consumer(number, Weak::clone(&self.this) as Weak<dyn LinkedChannel>);
         number
     }
@@ -79,6 +82,12 @@ impl TablePort {
     }
 
     /// Waits for an arrival of a consumer.
+    ///
+    /// # Errors
+    /// - [`Error::Backend`](carrot_core::Error::Backend): the consumer has more table messages than
+    ///   the limits allow.
+    /// - [`Error::Timeout`](carrot_core::Error::Timeout): nothing has arrived.
+    /// - The error of the connection.
     pub(crate) fn arrival(
         &self,
         operation: &'static str,
@@ -88,7 +97,8 @@ impl TablePort {
         let mut state = lock(&self.state);
         let mut passed = false;
         loop {
-            if let Some(arrival) = state.arrivals.get_mut(&number).and_then(VecDeque::pop_front) {
+            let arrivals = state.arrivals.get_mut(&number).map(TableArrivals::pop).transpose()?;
+            if let Some(arrival) = arrivals.flatten() {
                 return Ok(arrival);
             }
             if let Some(failure) = self.link.failure() {

@@ -1,6 +1,6 @@
 //! The table of exchanges of a broker, as one connection knows it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use crate::connection::broker_link::BrokerLink;
 use crate::connection::deadline::CallDeadline;
 use crate::connection::link_reader::refusal;
 use crate::connection::linked_channel::{Arrival, BrokerAnswer, LinkedChannel};
+use crate::connection::table_arrivals::TableArrivals;
 use crate::exchanges::routing_definitions::RoutingDefinitions;
 use crate::exchanges::table_octets::read_table;
 use crate::wire::command::CommandBody;
@@ -30,7 +31,7 @@ pub(crate) const TABLE_SESSION: i64 = -2;
 /// The consumer of the topic.
 const CHANGES: i64 = -2;
 /// The most notices that are not acknowledged.
-pub(crate) const PREFETCH: i32 = 1000;
+const PREFETCH: i32 = 1000;
 /// The number of times that a queue without a table message is read.
 const READ_ROUNDS: u32 = 10;
 /// The time between them.
@@ -52,7 +53,7 @@ pub(crate) struct TablePortState {
     /// The reason why the newest table message cannot be read.
     unreadable: Option<String>,
     /// The arrivals of consumers that browse or pull.
-    pub(crate) arrivals: HashMap<i64, VecDeque<Option<Arrival>>>,
+    pub(crate) arrivals: HashMap<i64, TableArrivals>,
 }
 
 #[derive(Debug, Default)]
@@ -252,7 +253,7 @@ impl LinkedChannel for TablePort {
             return;
         }
         if let Some(arrivals) = lock(&self.state).arrivals.get_mut(&consumer) {
-            arrivals.push_back(arrival);
+            arrivals.push(arrival);
         }
         self.changed.notify_all();
     }

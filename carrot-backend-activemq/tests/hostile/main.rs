@@ -8,3 +8,4 @@ mod scripted;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod support;
+mod table;

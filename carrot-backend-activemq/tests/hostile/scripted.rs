@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::mpsc::{self, TrySendError};
 use std::thread;
+use std::time::Instant;
 
 use carrot_backend_activemq::ActiveMqConnector;
 use carrot_core::backend::{Backend, ChannelOptions, Connector, ConsumeOptions, Subscription};
@@ -77,6 +78,17 @@ impl ScriptedMessage<'_> {
     }
 }
 
+/// Returns the frame without a message: the answer that a queue is empty.
+pub(crate) fn empty_dispatch(session: i64, consumer: i64) -> Vec<u8> {
+    let mut octets = head(DISPATCH);
+    octets.extend([1, 122, 0]);
+    octets.extend(session.to_be_bytes());
+    octets.extend(consumer.to_be_bytes());
+    // No destination, no message, and no redeliveries.
+    octets.extend([0; 1 + 1 + 4]);
+    frame(&octets)
+}
+
 /// Returns a message id without a producer.
 fn message_id() -> Vec<u8> {
     let mut octets = vec![1, 110, 0];
@@ -138,7 +150,12 @@ impl Consuming {
     }
 
     /// Sends octets. Returns `false` once the client has closed the connection.
+    ///
+    /// # Panics
+    /// If the client neither reads nor closes the connection.
+    #[track_caller]
     pub(crate) fn send(&self, mut octets: Vec<u8>) -> bool {
+        let deadline = Instant::now() + SOON;
         loop {
             octets = match self.octets.try_send(octets) {
                 Ok(()) => return true,
@@ -147,6 +164,7 @@ impl Consuming {
                 Err(TrySendError::Full(_)) if self.channel.check().is_err() => return false,
                 Err(TrySendError::Full(octets)) => octets,
             };
+            assert!(Instant::now() < deadline, "the client has not read for {SOON:?}");
             thread::yield_now();
         }
     }

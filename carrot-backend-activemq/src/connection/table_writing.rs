@@ -1,0 +1,144 @@
+//! How a change writes the next table.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use carrot_core::{Error, Result};
+
+use crate::connection::deadline::CallDeadline;
+use crate::connection::link_reader::refusal;
+use crate::connection::table_port::{
+    TABLE_QUEUE, TABLE_SESSION, TABLE_TOPIC, TablePort, table_queue,
+};
+use crate::connection::table_taking::HeldTable;
+use crate::exchanges::routing_definitions::RoutingDefinitions;
+use crate::exchanges::table_octets::write_table;
+use crate::wire::command::CommandBody;
+use crate::wire::delivery_commands::MessageAck;
+use crate::wire::destination::WireDestination;
+use crate::wire::ids::{ConnectionId, LocalTransactionId, MessageId, TransactionId};
+use crate::wire::message::{MessageKind, WireMessage};
+use crate::wire::setup_commands::{DestinationInfo, TransactionInfo};
+
+impl TablePort {
+    /// Creates the queue, and sends the initial table.
+    pub(crate) fn create(&self, operation: &'static str, deadline: CallDeadline) -> Result<()> {
+        let queue = table_queue();
+        let added = CommandBody::Destination(DestinationInfo {
+            connection: Some(self.link.connection_id()),
+            destination: Some(queue.clone()),
+            operation: DestinationInfo::ADD,
+            ..DestinationInfo::default()
+        });
+        let answer = self.link.call(operation, added, deadline)?;
+        answer.map_err(|exception| refusal(&exception))?;
+        let initial = RoutingDefinitions { revision: now(), ..RoutingDefinitions::default() };
+        let message = self.table_message(&initial, queue, None)?;
+        let sent = self.link.call_message(operation, message, deadline)?;
+        sent.map_err(|exception| refusal(&exception))?;
+        // The notice of the new queue has arrived after one more round trip.
+        let answer = self.link.call(operation, CommandBody::Flush, deadline)?;
+        answer.map_err(|exception| refusal(&exception))
+    }
+
+    /// Replaces the held table messages by the changed table.
+    pub(crate) fn write(
+        &self,
+        operation: &'static str,
+        held: &mut HeldTable,
+        deadline: CallDeadline,
+    ) -> Result<()> {
+        held.table.revision = held.table.revision.saturating_add(1);
+        let transaction = TransactionId::Local(LocalTransactionId {
+            value: self.link.next_number(),
+            connection: Some(self.link.connection_id()),
+        });
+        let everywhere = WireDestination::queue(format!("{TABLE_QUEUE},topic://{TABLE_TOPIC}"));
+        let message = self.table_message(&held.table, everywhere, Some(transaction.clone()))?;
+        let step = |step| transaction_step(self.link.connection_id(), &transaction, step);
+        self.link.send(step(TransactionInfo::BEGIN));
+        self.link.send_message(self.link.message_frame(message), None)?;
+        for message in &held.messages {
+            self.link.send(self.consumed_table(held.consumer, message, Some(&transaction)));
+        }
+        let commit = step(TransactionInfo::COMMIT);
+        self.link.call(operation, commit, deadline)?.map_err(|exception| refusal(&exception))
+    }
+
+    pub(crate) fn consumed_table(
+        &self,
+        consumer: i64,
+        message: &MessageId,
+        transaction: Option<&TransactionId>,
+    ) -> CommandBody {
+        CommandBody::Ack(MessageAck {
+            destination: Some(table_queue()),
+            transaction: transaction.cloned(),
+            consumer: Some(self.link.consumer_id(TABLE_SESSION, consumer)),
+            kind: MessageAck::INDIVIDUAL,
+            first: Some(message.clone()),
+            last: Some(message.clone()),
+            count: 1,
+            ..MessageAck::default()
+        })
+    }
+
+    fn table_message(
+        &self,
+        table: &RoutingDefinitions,
+        destination: WireDestination,
+        transaction: Option<TransactionId>,
+    ) -> Result<WireMessage> {
+        let invalid = |limit: String| Error::Invalid {
+            field: "definition".into(),
+            value: "too long".into(),
+            limit: limit.into(),
+        };
+        let content = write_table(table).map_err(invalid)?;
+        let (size, limit) = (content.len() as u64, self.link.traits.max_frame);
+        if size.saturating_add(1024) > limit {
+            return Err(Error::Invalid {
+                field: "table of exchanges".into(),
+                value: format!("{size} bytes with this definition"),
+                limit: format!("at most {limit} bytes, the maxFrameSize of the broker").into(),
+            });
+        }
+        let producer = self.link.producer_id(TABLE_SESSION);
+        let id = MessageId {
+            producer: Some(producer.clone()),
+            producer_sequence: self.link.next_number(),
+            ..MessageId::default()
+        };
+        Ok(WireMessage {
+            kind: MessageKind::Bytes,
+            producer: Some(producer),
+            id: Some(id),
+            destination: Some(destination),
+            transaction,
+            is_persistent: true,
+            priority: 4,
+            timestamp: now(),
+            content: Some(content),
+            ..WireMessage::default()
+        })
+    }
+}
+
+/// Returns the command of a step of a transaction.
+pub(crate) fn transaction_step(
+    connection: ConnectionId,
+    transaction: &TransactionId,
+    step: u8,
+) -> CommandBody {
+    CommandBody::Transaction(TransactionInfo {
+        connection: Some(connection),
+        transaction: Some(transaction.clone()),
+        step,
+    })
+}
+
+/// Returns the time in milliseconds since the Unix epoch. A table that is created again has a
+/// higher number than its predecessor.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
