@@ -87,8 +87,10 @@
 //!   number of consumers of a queue counts slots.
 //! * A requeued message returns to the head of its queue, also past messages that were before it.
 //! * The numbers of ready messages and consumers come from the statistics plug-in of the broker
-//!   (`<statisticsBrokerPlugin/>`). Without it, both are 0, and a deletion on the condition that
-//!   the queue is empty is refused.
+//!   (`<statisticsBrokerPlugin/>`). Without it, both are 0, a deletion on the condition that the
+//!   queue is unused counts no messages, and one on the condition that the queue is empty is
+//!   refused.
+//! * Consumers of the same priority other than 0 take turns by prefetch and not by message.
 //! * A queue with consumers of other programs cannot be deleted, on any condition.
 //! * A queue that another program deletes at the same moment may be created again by a message.
 //! * After a lost connection, all messages that consumers had or would have received next are

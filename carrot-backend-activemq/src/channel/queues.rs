@@ -9,6 +9,7 @@ use crate::channel::supported::check_queue;
 use crate::connection::broker_link::BrokerLink;
 use crate::connection::deadline::CallDeadline;
 use crate::connection::link_reader::refusal;
+use crate::connection::statistics::BrokerCounts;
 use crate::connection::table_port::{TABLE_QUEUE, table_queue};
 use crate::content::queue_name;
 use crate::exchanges::queue_rules::{BrokerQueueRules, stored_arguments};
@@ -223,8 +224,13 @@ impl ChannelCore {
         if destination.kind == DestinationKind::TemporaryQueue && !self.owns(&destination) {
             return Err(self.failed(locked(queue)));
         }
-        self.check_condition(queue, &destination, condition, deadline)?;
-        let count = self.purge(&destination, deadline)?;
+        let counts = self.check_condition(queue, &destination, condition, deadline)?;
+        let count = if condition.if_unused {
+            // The broker may still refuse: the messages stay then.
+            counts.map_or(0, |counts| counts.ready)
+        } else {
+            self.purge(&destination, deadline)?
+        };
         if !condition.if_unused {
             self.end_consumers_of(&destination, deadline)?;
         }
@@ -260,15 +266,17 @@ impl ChannelCore {
         Ok(())
     }
 
+    /// Fails if the condition of a deletion is not met. Returns the counts of the queue, if the
+    /// condition needs them and the broker has them.
     fn check_condition(
         &self,
         queue: &str,
         destination: &WireDestination,
         condition: DeleteIf,
         deadline: CallDeadline,
-    ) -> Result<()> {
+    ) -> Result<Option<BrokerCounts>> {
         if !condition.if_unused && !condition.if_empty {
-            return Ok(());
+            return Ok(None);
         }
         let counts = self.checked(self.link.statistics.counts(&destination.name, deadline))?;
         let Some(counts) = counts else {
@@ -277,7 +285,7 @@ impl ChannelCore {
                 true => {
                     Err(Error::invalid("if_empty", "true", "false without the statistics plug-in"))
                 }
-                false => Ok(()),
+                false => Ok(None),
             };
         };
         let broken = if condition.if_unused && counts.consumers > 0 {
@@ -285,7 +293,7 @@ impl ChannelCore {
         } else if condition.if_empty && counts.ready > 0 {
             "not empty"
         } else {
-            return Ok(());
+            return Ok(Some(counts));
         };
         let reason = format!("PRECONDITION_FAILED - queue '{queue}' {broken}");
         Err(self.failed(Error::PreconditionFailed { reason }))

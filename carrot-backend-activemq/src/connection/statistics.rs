@@ -20,7 +20,7 @@ use crate::wire::setup_commands::{ConsumerInfo, DestinationInfo, ProducerInfo};
 
 /// The consumer of the answers.
 const STATISTICS: i64 = -1;
-/// The time that a broker with the plug-in has for an answer.
+/// The time that a broker with the plug-in has for an answer, once it has taken the question.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The most answers that are not acknowledged.
 const PREFETCH: i32 = 1000;
@@ -41,7 +41,6 @@ pub(crate) struct StatisticsPort {
     link: Arc<BrokerLink>,
     /// The temporary queue for answers.
     queue: WireDestination,
-    probed_at: Instant,
     state: Mutex<StatisticsState>,
     answered: Condvar,
 }
@@ -49,6 +48,10 @@ pub(crate) struct StatisticsPort {
 #[derive(Debug, Default)]
 struct StatisticsState {
     is_present: bool,
+    /// The time at which the first call began to wait for the plug-in.
+    awaited_since: Option<Instant>,
+    /// Whether the user may not ask.
+    is_refused: bool,
     is_over: bool,
     answers: HashMap<String, Option<BrokerCounts>>,
 }
@@ -56,13 +59,7 @@ struct StatisticsState {
 impl StatisticsPort {
     fn new(link: Arc<BrokerLink>) -> StatisticsPort {
         let queue = WireDestination::temporary_queue(format!("{}:statistics", link.name));
-        StatisticsPort {
-            link,
-            queue,
-            probed_at: Instant::now(),
-            state: Mutex::default(),
-            answered: Condvar::new(),
-        }
+        StatisticsPort { link, queue, state: Mutex::default(), answered: Condvar::new() }
     }
 
     /// Opens the temporary queue, and asks the plug-in for a first answer. Does not wait. A broker
@@ -95,10 +92,12 @@ impl StatisticsPort {
         }));
         let producer = Some(link.producer_id(OWN_SESSION));
         link.send(CommandBody::Producer(ProducerInfo { producer, ..ProducerInfo::default() }));
-        self.ask(WireDestination::topic("ActiveMQ.Statistics.Broker"), PROBE);
+        let question = self.question(WireDestination::topic("ActiveMQ.Statistics.Broker"), PROBE);
+        // A connection that is lost fails the next call.
+        let _ = link.send_message(link.message_frame(question), None);
     }
 
-    fn ask(&self, destination: WireDestination, correlation: &str) {
+    fn question(&self, destination: WireDestination, correlation: &str) -> WireMessage {
         let link = &self.link;
         let producer = link.producer_id(OWN_SESSION);
         let id = MessageId {
@@ -106,7 +105,7 @@ impl StatisticsPort {
             producer_sequence: link.next_number(),
             ..MessageId::default()
         };
-        let message = WireMessage {
+        WireMessage {
             kind: MessageKind::Plain,
             producer: Some(producer),
             id: Some(id),
@@ -114,18 +113,19 @@ impl StatisticsPort {
             correlation_id: Some(correlation.into()),
             reply_to: Some(self.queue.clone()),
             ..WireMessage::default()
-        };
-        // A connection that is lost fails the next call.
-        let _ = link.send_message(link.message_frame(message), None);
+        }
     }
 
-    /// Returns the counts of a queue; `None` for a broker without the plug-in.
+    /// Returns the counts of a queue; `None` for a broker without the plug-in, and for a user who
+    /// may not ask it.
     ///
-    /// Waits for the plug-in, and at most for a second if there is none. The next calls do not wait
-    /// then.
+    /// The first call waits for a second if there is no plug-in. The next ones do not wait then.
+    /// The caller has waited for a round trip before, so that the broker has read the first
+    /// question.
     ///
     /// # Errors
     /// - [`Error::Timeout`]: the deadline has passed.
+    /// - The error of the connection.
     pub(crate) fn counts(
         &self,
         queue: &str,
@@ -136,34 +136,52 @@ impl StatisticsPort {
         }
         let correlation = self.link.next_number().to_string();
         lock(&self.state).answers.insert(correlation.clone(), None);
-        let question = format!("ActiveMQ.Statistics.Destination.{queue}");
-        self.ask(WireDestination::queue(question), &correlation);
+        let counts = self.ask(queue, &correlation, deadline);
+        lock(&self.state).answers.remove(&correlation);
+        counts
+    }
+
+    fn ask(
+        &self,
+        queue: &str,
+        correlation: &str,
+        deadline: CallDeadline,
+    ) -> Result<Option<BrokerCounts>> {
+        let destination =
+            WireDestination::queue(format!("ActiveMQ.Statistics.Destination.{queue}"));
+        let question = self.question(destination, correlation);
+        if let Err(refusal) = self.link.call_message("declare", question, deadline)? {
+            log::debug!("the broker refuses to count the messages of queues: {refusal}");
+            lock(&self.state).is_refused = true;
+            return Ok(None);
+        }
         let end = deadline.at().min(Instant::now() + PATIENCE);
         let mut state = lock(&self.state);
         let mut passed = false;
         loop {
-            if let Some(Some(counts)) = state.answers.get(&correlation).copied() {
-                state.answers.remove(&correlation);
-                return Ok(Some(counts));
+            if let Some(Some(counts)) = state.answers.get(correlation) {
+                return Ok(Some(*counts));
             }
-            if passed || state.is_over {
-                state.answers.remove(&correlation);
-                let is_late = deadline.left().is_zero();
-                return if is_late { Err(deadline.late("declare")) } else { Ok(None) };
+            if state.is_over || (passed && !deadline.left().is_zero()) {
+                return Ok(None);
+            }
+            if passed {
+                return Err(deadline.late("declare"));
             }
             (state, passed) = wait_until(&self.answered, state, end);
         }
     }
 
-    /// Waits until it is known whether the broker has the plug-in.
+    /// Waits until it is known whether the broker has the plug-in, and the user may ask it.
     fn is_present(&self, deadline: CallDeadline) -> bool {
-        let end = deadline.at().min(self.probed_at + PATIENCE);
         let mut state = lock(&self.state);
+        let since = *state.awaited_since.get_or_insert_with(Instant::now);
+        let end = deadline.at().min(since + PATIENCE);
         let mut passed = false;
         while !state.is_present && !state.is_over && !passed {
             (state, passed) = wait_until(&self.answered, state, end);
         }
-        state.is_present
+        state.is_present && !state.is_refused
     }
 
     fn acknowledgement(&self, message: MessageId) -> CommandBody {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod broken_input;
+mod counts;
 mod flood;
 mod scripted;
 #[path = "../support/mod.rs"]

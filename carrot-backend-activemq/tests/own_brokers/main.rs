@@ -9,6 +9,7 @@ mod activemq {
     mod full;
     mod killed;
     mod network;
+    mod without_statistics;
 }
 mod process;
 mod traffic;
