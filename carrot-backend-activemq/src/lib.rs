@@ -9,9 +9,10 @@
 //! # Ok::<(), carrot::Error>(())
 //! ```
 //!
-//! The broker has to be ActiveMQ 5.12 or later, with its advisories, which are on by default. The
-//! backend learns from them which queues exist. The user needs the permission to read the topics
-//! `ActiveMQ.Advisory.Queue` and `ActiveMQ.Advisory.TempQueue`.
+//! The broker has to be ActiveMQ 5.14 or later, which speaks version 12 of OpenWire. Its advisories
+//! have to be on, which is the default. The backend learns from them which queues exist. The user
+//! needs the permission to read the topics `ActiveMQ.Advisory.Queue` and
+//! `ActiveMQ.Advisory.TempQueue`.
 //!
 //! # What works
 //!
@@ -64,7 +65,8 @@
 //!
 //! * `x-dead-letter-exchange` and `x-dead-letter-routing-key`: a discarded message leaves its queue
 //!   and enters the routed ones in one transaction, with the header `x-death`. The keys of the
-//!   header `BCC` are not routed again. A message that expires goes where the policy of the broker
+//!   header `BCC` are not routed again, as they would be on RabbitMQ: the message does not have
+//!   them, because clients of JMS could read them. A message that expires goes where the policy of the broker
 //!   says, and not to this exchange. The argument is refused together with `x-message-ttl` or a
 //!   length limit.
 //! * `x-message-ttl`: the sender shortens the expiration of the message. The broker may count an

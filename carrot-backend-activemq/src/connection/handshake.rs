@@ -153,7 +153,7 @@ impl BrokerLogin<'_> {
         if theirs < own {
             let reason = format!(
                 "the broker speaks version {theirs} of OpenWire, and version {own} is needed \
-                 (ActiveMQ 5.12 or later)"
+                 (ActiveMQ 5.14 or later)"
             );
             return Err(self.attempt.failed(reason, None));
         }
