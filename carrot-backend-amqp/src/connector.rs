@@ -11,7 +11,7 @@ use carrot_core::{ConnectionOptions, Credentials, Error, Result, Scheme};
 
 use crate::channel::{Channel, OpenChannel};
 use crate::connection::{
-    AmqpConnection, CallIsolation, Observer, Observers, RoleContext, Supervisor, endpoints,
+    AmqpConnection, CallIsolation, Observer, Observers, RoleContext, Supervisor,
 };
 use crate::dedicated_connections::DedicatedConnections;
 use crate::role_connection::RoleConnection;
@@ -162,7 +162,7 @@ impl Connector for AmqpConnector {
     }
 
     fn endpoint(&self) -> String {
-        endpoints(&self.options)
+        self.options.endpoint()
     }
 
     fn close(&self, timeout: Duration) -> Result<()> {

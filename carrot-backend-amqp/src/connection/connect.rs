@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot_core::backend::look_up;
+use carrot_core::backend::{CandidateAddresses, ConnectFailures, look_up};
 use carrot_core::{ConnectionOptions, Credentials, Error, Result, Scheme};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use log::debug;
 use socket2::{SockRef, TcpKeepalive};
 
 use super::attempt::ConnectAttempt;
+use super::connect_error::{connect_error, overdue};
 use super::control::Control;
-use super::endpoint::{connect_error, endpoint, endpoints, overdue};
 use super::handshake::{self, Handshake};
 use super::pipe::Pipe;
 use super::reader;
@@ -27,8 +27,6 @@ use super::writer::SocketWriter;
 
 /// A timeout that ends this close to the deadline is the deadline's.
 const SLACK: Duration = Duration::from_millis(20);
-/// Why a name without addresses cannot be connected to.
-const NO_ADDRESS: &str = "the name has no address";
 /// The longest interval between probes of an idle socket that every platform takes, in seconds.
 const MAX_KEEP_ALIVE: Duration = Duration::from_secs(3600);
 
@@ -47,7 +45,7 @@ pub(crate) fn connect(
     let spawned = thread::Builder::new().name("carrot-dial".to_string()).spawn(move || {
         let (options, attempt) = worker;
         attempt.step("calling the credentials provider".to_string());
-        let credentials = options.credentials.resolve(&endpoints(&options), timeout);
+        let credentials = options.credentials.resolve(&options.endpoint(), timeout);
         let connected = credentials.and_then(|credentials| {
             let name = format!("{} ({})", options.name, role_context.role);
             Connecting { options, credentials, name, role_context, attempt, timeout, deadline }
@@ -60,7 +58,7 @@ pub(crate) fn connect(
         }
     });
     spawned.map_err(|error| {
-        connect_error(&endpoints(options), "no thread could be started", Some(error))
+        connect_error(&options.endpoint(), "no thread could be started", Some(error))
     })?;
     let connected = match result.recv_deadline(deadline) {
         Ok(connected) => connected,
@@ -69,7 +67,7 @@ pub(crate) fn connect(
             Err(overdue(&attempt.current_step(), timeout))
         }
         Err(RecvTimeoutError::Disconnected) => {
-            Err(connect_error(&endpoints(options), "the driver panicked", None))
+            Err(connect_error(&options.endpoint(), "the driver panicked", None))
         }
     };
     connected.map_err(|error| match error {
@@ -78,13 +76,6 @@ pub(crate) fn connect(
         }
         other => other,
     })
-}
-
-/// Returns the end of the first of `count` equal parts of the time until `deadline`.
-fn part(deadline: Instant, count: usize) -> Instant {
-    let now = Instant::now();
-    let left = deadline.saturating_duration_since(now);
-    now + left / u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 struct Connecting {
@@ -98,114 +89,58 @@ struct Connecting {
 }
 
 impl Connecting {
-    /// Tries each name once, and each of its addresses. They share the time that is left, so that
-    /// one without an answer leaves time for the others. A name is looked up before it is tried.
+    /// Tries each address of each name once.
     fn run(
         &self,
         look_up: impl Fn(&str, u16, Duration) -> io::Result<Vec<SocketAddr>>,
     ) -> Result<Arc<ConnectionState>> {
-        let mut failures = Vec::new();
-        let names: Vec<(&str, u16)> = self.options.addresses().collect();
-        for (index, (name, port)) in names.iter().copied().enumerate() {
-            let until = part(self.deadline, names.len() - index);
+        let mut failures = ConnectFailures::default();
+        let look_up = |name: &str, port, time| {
             self.attempt.step(format!("resolving {name}"));
-            let left = until.saturating_duration_since(Instant::now());
-            match look_up(name, port, left) {
-                Ok(addresses) if addresses.is_empty() => {
-                    failures.push(connect_error(&endpoint(name, port), NO_ADDRESS, None));
+            look_up(name, port, time)
+        };
+        let mut candidates =
+            CandidateAddresses::new(self.options.addresses(), self.deadline, look_up);
+        while !self.attempt.is_abandoned()
+            && let Some(candidate) = candidates.next()
+        {
+            let endpoint = candidate.endpoint();
+            let connected = match candidate.address {
+                Ok(_) if self.attempt.is_abandoned() => break,
+                Ok(address) => self.connect(candidate.host, &endpoint, address, candidate.deadline),
+                Err(error) => {
+                    Err(ConnectFailure::of_step(&endpoint, "the name does not resolve", error))
                 }
-                Ok(addresses) => {
-                    if let Some(state) = self.try_each(name, &addresses, until, &mut failures)? {
-                        return Ok(state);
-                    }
-                }
-                Err(error) => failures.push(self.not_found(name, port, error)?),
-            }
-            if self.attempt.is_abandoned() {
-                break;
-            }
-        }
-        Err(self.summary(failures))
-    }
-
-    /// Tries each address of a name. Returns the first connection.
-    fn try_each(
-        &self,
-        name: &str,
-        addresses: &[SocketAddr],
-        until: Instant,
-        failures: &mut Vec<Error>,
-    ) -> Result<Option<Arc<ConnectionState>>> {
-        for (index, address) in addresses.iter().enumerate() {
-            if self.attempt.is_abandoned() {
-                break;
-            }
-            let share = part(until, addresses.len() - index);
-            let share = share.saturating_duration_since(Instant::now());
-            let endpoint = endpoint(name, address.port());
-            match self.connect(name, *address, share.max(Duration::from_millis(1))) {
-                Ok(state) => return Ok(Some(state)),
+            };
+            let step = self.attempt.current_step();
+            let error = match connected {
+                Ok(state) => return Ok(state),
                 Err(ConnectFailure::Final(error)) => return Err(error),
-                Err(ConnectFailure::Failed(error)) => {
-                    debug!("connecting to {endpoint} ({address}) failed: {error}");
-                    failures.push(error);
+                Err(ConnectFailure::Failed(error)) => error,
+                Err(ConnectFailure::Slow) if Instant::now() + SLACK >= self.deadline => {
+                    return Err(overdue(&step, self.timeout));
                 }
                 Err(ConnectFailure::Slow) => {
-                    debug!("connecting to {endpoint} ({address}) took too long");
-                    let step = self.step_in_time()?;
-                    let reason = format!("no answer in time ({step})");
-                    failures.push(connect_error(&endpoint, &reason, None));
+                    connect_error(&endpoint, &format!("no answer in time ({step})"), None)
                 }
-            }
+            };
+            debug!("connecting to {endpoint} failed ({step}): {error}");
+            failures.add(endpoint, error);
         }
-        Ok(None)
-    }
-
-    /// Returns the failure of a lookup.
-    fn not_found(&self, name: &str, port: u16, error: io::Error) -> Result<Error> {
-        let endpoint = endpoint(name, port);
-        if error.kind() == io::ErrorKind::TimedOut {
-            let step = self.step_in_time()?;
-            return Ok(connect_error(&endpoint, &format!("no answer in time ({step})"), None));
-        }
-        Ok(connect_error(&endpoint, "the name does not resolve", Some(error)))
-    }
-
-    /// Returns the step that took too long. Fails if the whole attempt did.
-    fn step_in_time(&self) -> Result<String> {
-        let step = self.attempt.current_step();
-        if Instant::now() + SLACK >= self.deadline {
-            return Err(overdue(&step, self.timeout));
-        }
-        Ok(step)
-    }
-
-    fn summary(&self, mut failures: Vec<Error>) -> Error {
-        match failures.len() {
-            0 => connect_error(&endpoints(&self.options), NO_ADDRESS, None),
-            1 => failures.remove(0),
-            _ => {
-                let reasons: Vec<String> = failures
-                    .into_iter()
-                    .map(|failure| match failure {
-                        Error::Connect { endpoint, reason, .. } => format!("{endpoint}: {reason}"),
-                        other => other.to_string(),
-                    })
-                    .collect();
-                connect_error(&endpoints(&self.options), &reasons.join("; "), None)
-            }
-        }
+        Err(failures.into_error(&self.options.endpoint(), Duration::ZERO))
     }
 
     fn connect(
         &self,
         host: &str,
+        endpoint: &str,
         address: SocketAddr,
-        share: Duration,
+        deadline: Instant,
     ) -> Result<Arc<ConnectionState>, ConnectFailure> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left.max(Duration::from_millis(1));
         let given_up_at = Instant::now() + share;
-        let endpoint = endpoint(host, address.port());
-        let failed = |reason: &str, error| ConnectFailure::of_step(&endpoint, reason, error);
+        let failed = |reason: &str, error| ConnectFailure::of_step(endpoint, reason, error);
 
         self.attempt.step(format!("TCP to {address}"));
         let socket = TcpStream::connect_timeout(&address, share)
@@ -216,7 +151,7 @@ impl Connecting {
         let outgoing =
             socket.try_clone().map_err(|error| failed("copying the socket failed", error))?;
 
-        let (source, sink) = self.secure(socket, outgoing, host, &endpoint, given_up_at)?;
+        let (source, sink) = self.secure(socket, outgoing, host, endpoint, given_up_at)?;
         sink.socket()
             .set_nonblocking(true)
             .map_err(|error| failed("setting socket options failed", error))?;
@@ -234,7 +169,7 @@ impl Connecting {
         let state = Arc::new(ConnectionState::new(
             &self.role_context,
             self.name.clone(),
-            endpoint.clone(),
+            endpoint.to_string(),
             self.options.call_timeout,
             writer,
             Control::new(inbox),
@@ -261,7 +196,7 @@ impl Connecting {
                     error,
                     end,
                     &Attempted {
-                        endpoint: &endpoint,
+                        endpoint,
                         user,
                         vhost: &self.options.vhost,
                         accepted_before: self.attempt.accepted_before,

@@ -69,7 +69,7 @@ fn host_is_tried_before_the_next_name_is_looked_up() {
     assert_eq!(looked_up.into_inner(), ["first", "second"]);
     let text = error.to_string();
     assert!(text.contains("TCP failed"), "{text}");
-    assert!(text.contains("second:5672: the name has no address"), "{text}");
+    assert!(text.contains("second:5672: the name does not resolve: it has no address"), "{text}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use carrot_core::Error;
 
 use super::capabilities::RABBITMQ_MIN_FRAME_MAX;
 use super::close_method::ConnectionClose;
-use super::endpoint::connect_error;
+use super::connect_error::connect_error;
 use super::handshake::{HandshakeRefusal, HandshakeStep};
 use super::read_end::{HandshakeEnd, ReadEnd};
 

@@ -115,9 +115,11 @@
 
 mod body;
 mod buffer_pool;
+mod candidate_addresses;
 mod channel;
 mod channel_options;
 mod clock;
+mod connect_failures;
 mod connector;
 mod content;
 mod delivery;
@@ -131,9 +133,12 @@ pub mod validate;
 
 pub use body::{Body, IntoBody};
 pub use buffer_pool::BufferPool;
+pub(crate) use candidate_addresses::address_text;
+pub use candidate_addresses::{CandidateAddress, CandidateAddresses};
 pub use channel::Backend;
 pub use channel_options::{ChannelOptions, Role};
 pub use clock::Clock;
+pub use connect_failures::ConnectFailures;
 pub use connector::{Capabilities, Connector, Event, Status, refuse_secret_update};
 pub use content::{Content, Outcome, Publication, PublishTag};
 pub use delivery::{Acknowledgement, ConsumeOptions, Delivery, DeliveryTag, Extent, Rejection};

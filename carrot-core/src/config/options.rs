@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::address_text;
 use crate::config::credentials::Credentials;
 use crate::config::credentials_provider::CredentialsProvider;
 use crate::config::given::Given;
@@ -450,6 +451,23 @@ impl ConnectionOptions {
         self.hosts
             .iter()
             .map(|host| (host.name.as_str(), host.port.unwrap_or(self.scheme.default_port())))
+    }
+
+    /// Returns every address for errors and logs, separated by commas.
+    ///
+    /// ```
+    /// use carrot::ConnectionOptions;
+    ///
+    /// let options: ConnectionOptions = "amqp://shop:s3cret@mq1.example,[::1]:5673".parse()?;
+    /// assert_eq!(options.endpoint(), "mq1.example:5672, [::1]:5673");
+    /// # Ok::<(), carrot::Error>(())
+    /// ```
+    pub fn endpoint(&self) -> String {
+        let show = |(name, port): (&str, u16)| match self.scheme {
+            Scheme::ZmqIpc => name.to_string(),
+            _ => address_text(name, port),
+        };
+        self.addresses().map(show).collect::<Vec<_>>().join(", ")
     }
 
     fn first_host(&mut self) -> &mut Host {
