@@ -77,7 +77,7 @@ pub mod fuzzing;
 mod heartbeat;
 mod host;
 mod sending;
-mod stream;
+mod stream_listener;
 mod zmtp;
 
 #[doc(inline)]

@@ -8,17 +8,24 @@
 //! * [`Users`] compares passwords in a time that does not depend on them.
 //! * A [`MemoryBudget`] bounds what has not arrived completely, over all connections.
 //! * [`ServerTls`] are the TLS options of a server, and [`PeerTls`] is the session of a connection.
-//! * An [`OutgoingQueue`] holds what waits for the writer of a connection, and is bounded.
+//! * A [`PeerStream`] is the socket of a connection, with or without TLS.
+//! * An [`OutgoingQueue`] holds what waits for the writer of a connection, and is bounded. A
+//!   [`PeerWriter`] gathers octets, and writes them. An [`IntervalTimer`] says when a heartbeat is
+//!   due.
 //!
-//! The crate knows no protocol, and opens no socket. Programs do not use it.
+//! The drivers use the last two points, too. The crate knows no protocol, and opens no socket.
+//! Programs do not use it.
 
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 mod accepting;
 mod addresses;
+mod interval_timer;
 mod listener_waker;
 mod memory_budget;
 mod outgoing_queue;
+mod peer_stream;
+mod peer_writer;
 mod registry;
 mod server_threads;
 mod server_tls;
@@ -29,11 +36,14 @@ mod users;
 
 pub use accepting::{AcceptSettings, Acceptor};
 pub use addresses::{check_addresses, reachable};
+pub use interval_timer::IntervalTimer;
 pub use listener_waker::ListenerWaker;
 pub use memory_budget::{BudgetShare, MemoryBudget};
 pub use outgoing_queue::{
     DELIVERY_ROOM, MOST_UNREAD, MOST_WAITING, OutgoingItem, OutgoingQueue, WriteBatch, WriterTask,
 };
+pub use peer_stream::PeerStream;
+pub use peer_writer::PeerWriter;
 pub use registry::{ConnectionRegistry, Registration, ServedConnection};
 pub use server_threads::{ServedBroker, ServerThreads, ThreadSettings};
 pub use server_tls::ServerTls;

@@ -8,10 +8,10 @@ use carrot_core::backend::{
     Acknowledgement, Backend, ConsumeOptions, Declare, Delete, Deleted, Delivery, DeliveryTag,
     Extent, Outcome, Publication, PublishTag, QueueInfo, Rejection, Subscription,
 };
+use carrot_link::CallDeadline;
 
 use crate::channel::channel_guard::ChannelGuard;
 use crate::channel::subscription::ActiveMqSubscription;
-use crate::connection::deadline::CallDeadline;
 
 /// One channel of a broker.
 #[derive(Debug)]

@@ -219,7 +219,8 @@ impl LinkedChannel for ChannelCore {
 
     fn arrived(&self, slot: i64, arrival: Option<Arrival>) {
         if !self.take_arrival(slot, arrival) {
-            self.link.fail(&self.link.loss("the broker sends more messages than the prefetch"));
+            self.link
+                .fail(&self.link.life.loss("the broker sends more messages than the prefetch"));
         }
     }
 

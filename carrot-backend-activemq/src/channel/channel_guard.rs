@@ -3,10 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carrot_core::{Error, Result};
+use carrot_link::CallDeadline;
 
 use crate::channel::channel_core::ChannelCore;
 use crate::channel::link_family::LinkFamily;
-use crate::connection::deadline::CallDeadline;
 use crate::connection::link_handle::LinkHandle;
 use crate::connection::link_reader::refusal;
 

@@ -2,12 +2,12 @@ use std::sync::{Arc, Condvar};
 
 use carrot_core::Result;
 use carrot_core::backend::{Acknowledgement, ConsumeOptions};
+use carrot_link::CallDeadline;
 
 use crate::channel::channel_core::{ChannelCore, SlotOwner, SlotPlace};
 use crate::channel::consumer_priority::ConsumerPriority;
 use crate::channel::inbox::{AUTOMATIC_PREFETCH, SLOT_PREFETCH, SlotInbox};
 use crate::channel::supported::check_consumer;
-use crate::connection::deadline::CallDeadline;
 use crate::wire::destination::WireDestination;
 
 /// The most slots of a subscription. A higher prefetch, or none, has as many.

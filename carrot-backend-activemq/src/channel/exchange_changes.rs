@@ -2,6 +2,7 @@
 
 use carrot_core::backend::{DeleteIf, Deleted, QueueInfo};
 use carrot_core::{Binding, Destination, Exchange, Result};
+use carrot_link::CallDeadline;
 use carrot_routing::RoutedQueue;
 
 use crate::channel::channel_core::ChannelCore;
@@ -10,7 +11,6 @@ use crate::channel::exchange_checks::{
     precondition, routing_error,
 };
 use crate::channel::queues::{self, no_queue, without_line_breaks};
-use crate::connection::deadline::CallDeadline;
 use crate::connection::table_change::TableChange;
 use crate::content::queue_name;
 use crate::exchanges::routing_definitions::RoutingDefinitions;

@@ -2,11 +2,11 @@ use std::sync::Arc;
 
 use carrot_core::Result;
 use carrot_core::backend::{Acknowledgement, Delivery, DeliveryTag, validate};
+use carrot_link::CallDeadline;
 use carrot_listener::wait_until;
 
 use crate::channel::channel_core::{ChannelCore, SessionState, SlotOwner, UnsettledMessage};
 use crate::channel::inbox::PURGED_AT_ONCE;
-use crate::connection::deadline::CallDeadline;
 use crate::connection::linked_channel::Arrival;
 use crate::content::{ReceivedContent, from_message};
 use crate::wire::destination::WireDestination;

@@ -27,6 +27,6 @@ impl LinkFamily {
     /// Returns the open connections.
     pub(crate) fn links(&self) -> Vec<Arc<LinkHandle>> {
         let links: Vec<_> = lock(&self.0).iter().filter_map(Weak::upgrade).collect();
-        links.into_iter().filter(|link| link.is_open()).collect()
+        links.into_iter().filter(|link| link.life.is_open()).collect()
     }
 }

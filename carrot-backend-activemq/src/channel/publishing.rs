@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use carrot_core::backend::{Content, Outcome, Publication, PublishTag, validate};
 use carrot_core::{Error, Result};
+use carrot_link::CallDeadline;
 
 use crate::channel::channel_core::{ChannelCore, SessionState};
 use crate::channel::routing::RouteFailure;
-use crate::connection::deadline::CallDeadline;
 use crate::connection::linked_channel::LinkedChannel;
 use crate::connection::outgoing_frame::OutgoingFrame;
 use crate::content::{MessageTerms, check_content, to_message};

@@ -1,9 +1,9 @@
 //! The stored arguments of queues.
 
 use carrot_core::{Error, Headers, Result};
+use carrot_link::CallDeadline;
 
 use crate::channel::channel_core::ChannelCore;
-use crate::connection::deadline::CallDeadline;
 use crate::connection::table_change::TableChange;
 use crate::exchanges::queue_rules::{BrokerQueueRules, compare_queue};
 

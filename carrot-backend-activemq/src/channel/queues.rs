@@ -2,12 +2,12 @@
 
 use carrot_core::backend::{Declare, Delete, DeleteIf, Deleted, QueueInfo};
 use carrot_core::{Error, Queue, Result};
+use carrot_link::CallDeadline;
 use carrot_listener::lock;
 
 use crate::channel::channel_core::ChannelCore;
 use crate::channel::supported::check_queue;
 use crate::connection::broker_link::BrokerLink;
-use crate::connection::deadline::CallDeadline;
 use crate::connection::link_reader::refusal;
 use crate::connection::statistics::BrokerCounts;
 use crate::connection::table_port::{TABLE_QUEUE, table_queue};
@@ -79,7 +79,7 @@ impl ChannelCore {
     /// Returns the result of a call, or the first error of the channel.
     pub(crate) fn checked<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| {
-            if let Some(failure) = self.link.failure() {
+            if let Some(failure) = self.link.life.failure() {
                 self.end(&failure);
             }
             self.check().err().unwrap_or(error)

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use carrot_core::backend::Content;
 use carrot_core::{Error, Value};
+use carrot_link::CallDeadline;
 use carrot_listener::lock;
 use carrot_routing::{BCC, CC, RoutedQueue, copy_keys};
 
 use crate::channel::channel_core::ChannelCore;
-use crate::connection::deadline::CallDeadline;
 use crate::connection::table_port::table_queue;
 use crate::content::{MessageTerms, queue_name};
 use crate::exchanges::death_mark::DeathMark;

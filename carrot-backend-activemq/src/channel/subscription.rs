@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use carrot_core::backend::{ArrivedDeliveries, Delivery, Subscription};
 use carrot_core::{Error, Result};
+use carrot_link::CallDeadline;
 use carrot_listener::wait_until;
 
 use crate::channel::channel_core::{ChannelCore, SessionState};
@@ -13,7 +14,6 @@ use crate::channel::channel_guard::ChannelGuard;
 use crate::channel::consuming::StartedSubscription;
 use crate::channel::fetching::DeliveryOrigin;
 use crate::channel::inbox::{SlotArrival, SlotInbox, body_bytes};
-use crate::connection::deadline::CallDeadline;
 use crate::wire::destination::WireDestination;
 use crate::wire::setup_commands::RemoveInfo;
 

@@ -2,20 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, Weak};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, Weak};
 
-use carrot_core::backend::{Event, EventObservers, Role};
 use carrot_core::{Error, Result};
-use carrot_listener::{OutgoingQueue, lock, wait_until};
+use carrot_link::{CallDeadline, LinkLife, PendingCall};
+use carrot_listener::{OutgoingQueue, PeerStream};
 
-use crate::connection::broker_call::BrokerCall;
-use crate::connection::deadline::CallDeadline;
 use crate::connection::handshake::{BrokerTraits, LOGIN};
 use crate::connection::linked_channel::{BrokerAnswer, LinkedChannel};
 use crate::connection::outgoing_frame::OutgoingFrame;
 use crate::connection::queue_directory::QueueDirectory;
-use crate::connection::stream::BrokerStream;
 use crate::wire::command::{CommandBody, CommandHead, OpenWireCommand};
 use crate::wire::destination::WireDestination;
 use crate::wire::ids::{ConnectionId, ConsumerId, ProducerId, SessionId};
@@ -27,27 +23,20 @@ pub(crate) const OWN_SESSION: i64 = -1;
 /// The parts of a connection that its threads and its channels share.
 #[derive(Debug)]
 pub(crate) struct BrokerLink {
-    pub(crate) role: Role,
-    endpoint: String,
     /// The name of the connection at the broker.
     pub(crate) name: String,
-    pub(crate) stream: BrokerStream,
+    pub(crate) stream: PeerStream,
     pub(crate) traits: BrokerTraits,
     pub(crate) outgoing: OutgoingQueue<OutgoingFrame>,
     pub(crate) queues: Mutex<QueueDirectory>,
-    observers: Arc<EventObservers>,
     last_command: AtomicI32,
     last_number: AtomicI64,
-    state: Mutex<BrokerLinkState>,
-    /// Wakes the writer, which waits for the end of the connection.
-    ended: Condvar,
+    pub(crate) life: LinkLife<BrokerLinkEntries>,
 }
 
+/// What lasts as long as a connection.
 #[derive(Debug, Default)]
-struct BrokerLinkState {
-    failure: Option<Error>,
-    /// Whether this program closes the connection, whose end is no event then.
-    is_closing: bool,
+pub(crate) struct BrokerLinkEntries {
     answers: HashMap<i32, AwaitedAnswer>,
     consumers: HashMap<i64, Weak<dyn LinkedChannel>>,
     channels: HashMap<i64, Weak<dyn LinkedChannel>>,
@@ -56,7 +45,7 @@ struct BrokerLinkState {
 /// The receiver of an answer.
 #[derive(Debug)]
 enum AwaitedAnswer {
-    Call(Arc<BrokerCall>),
+    Call(Arc<PendingCall<BrokerAnswer>>),
     Publication { channel: Weak<dyn LinkedChannel>, tag: u64 },
     Settlement(Weak<dyn LinkedChannel>),
 }
@@ -65,31 +54,25 @@ enum AwaitedAnswer {
 #[derive(Debug)]
 pub(crate) struct StartedCall {
     number: i32,
-    call: Arc<BrokerCall>,
+    call: Arc<PendingCall<BrokerAnswer>>,
 }
 
 impl BrokerLink {
     pub(crate) fn new(
-        role: Role,
         name: String,
-        endpoint: String,
-        stream: BrokerStream,
+        stream: PeerStream,
         traits: BrokerTraits,
-        observers: &Arc<EventObservers>,
+        life: LinkLife<BrokerLinkEntries>,
     ) -> BrokerLink {
         BrokerLink {
-            role,
-            endpoint,
             name,
             stream,
             traits,
             outgoing: OutgoingQueue::default(),
             queues: Mutex::default(),
-            observers: Arc::clone(observers),
             last_command: AtomicI32::new(LOGIN),
             last_number: AtomicI64::new(0),
-            state: Mutex::default(),
-            ended: Condvar::new(),
+            life,
         }
     }
 
@@ -134,7 +117,7 @@ impl BrokerLink {
     /// Sends a command that the broker answers.
     pub(crate) fn start(&self, body: CommandBody) -> Result<StartedCall> {
         let number = self.next_command();
-        let call = Arc::new(BrokerCall::default());
+        let call = Arc::new(PendingCall::default());
         self.await_answer(number, AwaitedAnswer::Call(Arc::clone(&call)))?;
         let head = CommandHead { id: number, needs_answer: true };
         let command = OpenWireCommand::Command(head, body);
@@ -154,7 +137,7 @@ impl BrokerLink {
         deadline: CallDeadline,
     ) -> Result<BrokerAnswer> {
         started.call.wait(deadline.left()).unwrap_or_else(|| {
-            lock(&self.state).answers.remove(&started.number);
+            self.life.entries(|entries| entries.answers.remove(&started.number));
             Err(deadline.late(operation))
         })
     }
@@ -191,7 +174,7 @@ impl BrokerLink {
         deadline: CallDeadline,
     ) -> Result<BrokerAnswer> {
         let (number, frame) = self.message_frame(WireMessage { needs_answer: true, ..message });
-        let call = Arc::new(BrokerCall::default());
+        let call = Arc::new(PendingCall::default());
         self.await_answer(number, AwaitedAnswer::Call(Arc::clone(&call)))?;
         self.outgoing.add_and_wake(frame);
         self.finish(operation, &StartedCall { number, call }, deadline)
@@ -238,15 +221,12 @@ impl BrokerLink {
     }
 
     fn await_answer(&self, number: i32, awaited: AwaitedAnswer) -> Result<()> {
-        let mut state = lock(&self.state);
-        state.failure.clone().map_or(Ok(()), Err)?;
-        state.answers.insert(number, awaited);
-        Ok(())
+        self.life.add(|entries| drop(entries.answers.insert(number, awaited)))
     }
 
     /// Passes an answer on.
     pub(crate) fn answer(&self, number: i32, answer: BrokerAnswer) {
-        let awaited = lock(&self.state).answers.remove(&number);
+        let awaited = self.life.entries(|entries| entries.answers.remove(&number));
         match awaited {
             Some(AwaitedAnswer::Call(call)) => call.answer(Ok(answer)),
             Some(AwaitedAnswer::Publication { channel, tag }) => {
@@ -265,106 +245,55 @@ impl BrokerLink {
 
     /// Adds a channel, which learns of the end of the connection.
     pub(crate) fn add_channel(&self, session: i64, channel: Weak<dyn LinkedChannel>) -> Result<()> {
-        let mut state = lock(&self.state);
-        state.failure.clone().map_or(Ok(()), Err)?;
-        state.channels.insert(session, channel);
-        Ok(())
+        self.life.add(|entries| drop(entries.channels.insert(session, channel)))
     }
 
     /// Removes a channel, with its consumers.
     pub(crate) fn remove_channel(&self, session: i64, consumers: &[i64]) {
-        let mut state = lock(&self.state);
-        state.channels.remove(&session);
-        for consumer in consumers {
-            state.consumers.remove(consumer);
-        }
+        self.life.entries(|entries| {
+            entries.channels.remove(&session);
+            for consumer in consumers {
+                entries.consumers.remove(consumer);
+            }
+        });
     }
 
     /// Adds a consumer, whose messages follow.
     pub(crate) fn add_consumer(&self, consumer: i64, channel: Weak<dyn LinkedChannel>) {
-        lock(&self.state).consumers.insert(consumer, channel);
+        self.life.entries(|entries| entries.consumers.insert(consumer, channel));
     }
 
     pub(crate) fn forget_consumer(&self, consumer: i64) {
-        lock(&self.state).consumers.remove(&consumer);
+        self.life.entries(|entries| entries.consumers.remove(&consumer));
     }
 
     /// Returns what receives the messages of a consumer.
     pub(crate) fn receiver(&self, consumer: i64) -> Option<Arc<dyn LinkedChannel>> {
-        lock(&self.state).consumers.get(&consumer).and_then(Weak::upgrade)
+        self.life.entries(|entries| entries.consumers.get(&consumer).and_then(Weak::upgrade))
     }
 
     /// Notifies all channels that a queue is about to be deleted.
     pub(crate) fn note_deletion(&self, queue: &WireDestination) {
-        let channels: Vec<_> = lock(&self.state).channels.values().cloned().collect();
+        let channels: Vec<_> =
+            self.life.entries(|entries| entries.channels.values().cloned().collect());
         for channel in channels.iter().filter_map(Weak::upgrade) {
             channel.queue_deleted(queue);
         }
     }
 
-    /// Reports that the connection is open.
-    pub(crate) fn report_open(&self) {
-        self.observers.report(Event::Connected { role: self.role });
-    }
-
-    /// Notes that this program closes the connection, whose end is no event then.
-    pub(crate) fn note_closing(&self) {
-        lock(&self.state).is_closing = true;
-    }
-
-    /// Returns the error over which the connection has ended, if it has.
-    pub(crate) fn failure(&self) -> Option<Error> {
-        lock(&self.state).failure.clone()
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        lock(&self.state).failure.is_none()
-    }
-
-    /// Returns the error of a connection that was lost for this reason.
-    pub(crate) fn loss(&self, reason: impl std::fmt::Display) -> Error {
-        Error::disconnected(format!("{}: {reason}", self.endpoint))
-    }
-
     /// Ends the connection, its calls and its channels.
     pub(crate) fn fail(&self, error: &Error) {
-        let mut state = lock(&self.state);
-        if state.failure.is_some() {
-            return;
-        }
-        let is_closing = state.is_closing;
-        // The broker may close the socket before the thread that closes has its answer.
-        let closed = Error::closed("connection");
-        let error = if is_closing { &closed } else { error };
-        state.failure = Some(error.clone());
-        let answers = std::mem::take(&mut state.answers);
-        let channels = std::mem::take(&mut state.channels);
-        let consumers = std::mem::take(&mut state.consumers);
-        drop(state);
-        self.ended.notify_all();
-        self.outgoing.abandon();
-        self.stream.shut_down();
-        for channel in channels.values().filter_map(Weak::upgrade) {
-            channel.lost(error);
-        }
-        drop(consumers);
-        for awaited in answers.into_values() {
-            if let AwaitedAnswer::Call(call) = awaited {
-                call.answer(Err(error.clone()));
+        self.life.end(error, |error, entries| {
+            self.outgoing.abandon();
+            self.stream.shut_down();
+            for channel in entries.channels.values().filter_map(Weak::upgrade) {
+                channel.lost(error);
             }
-        }
-        if !is_closing {
-            log::debug!("a connection to a broker was lost: {error}");
-            self.observers.report(Event::Disconnected { role: self.role, error: error.clone() });
-        }
-    }
-
-    /// Waits until the connection has ended, at most until `deadline`.
-    pub(crate) fn wait_for_end(&self, deadline: Instant) {
-        let mut state = lock(&self.state);
-        let mut passed = false;
-        while state.failure.is_none() && !passed {
-            (state, passed) = wait_until(&self.ended, state, deadline);
-        }
+            for awaited in entries.answers.into_values() {
+                if let AwaitedAnswer::Call(call) = awaited {
+                    call.answer(Err(error.clone()));
+                }
+            }
+        });
     }
 }

@@ -1,15 +1,14 @@
 //! The wire formats of both sides, and the login.
 
-use std::io::{self, ErrorKind};
+use std::io;
 
 use carrot_core::backend::Printable;
-use carrot_core::{Error, Result};
-use carrot_listener::{TlsIncoming, TlsOutgoing};
+use carrot_core::{ConnectionOptions, Error, Result};
+use carrot_link::LinkAttempt;
+use carrot_listener::{PeerStream, TlsIncoming, TlsOutgoing};
 
-use crate::connection::attempt::BrokerAttempt;
 use crate::connection::foreign_peer::foreign_peer;
 use crate::connection::keep_alive::Inactivity;
-use crate::connection::stream::BrokerStream;
 use crate::wire::broker_error::BrokerException;
 use crate::wire::command::{CommandBody, CommandHead, OpenWireCommand};
 use crate::wire::error::OpenWireError;
@@ -28,10 +27,9 @@ pub(crate) const SHOWN: usize = 1000;
 /// A connection that is logged in.
 #[derive(Debug)]
 pub(crate) struct LoggedIn {
-    pub(crate) stream: BrokerStream,
+    pub(crate) stream: PeerStream,
     /// Records that have arrived after the login.
     pub(crate) records: TlsIncoming,
-    pub(crate) outgoing: TlsOutgoing,
     pub(crate) frames: OpenWireFrames,
     /// Octets that have arrived after the login.
     pub(crate) rest: Vec<u8>,
@@ -47,10 +45,20 @@ pub(crate) struct BrokerTraits {
     pub(crate) max_frame: u64,
 }
 
+/// What a client tells a broker.
+pub(crate) struct LoginRequest<'a> {
+    pub(crate) attempt: &'a LinkAttempt,
+    pub(crate) options: &'a ConnectionOptions,
+    pub(crate) user: &'a str,
+    pub(crate) password: &'a str,
+    /// The name of the connection at the broker.
+    pub(crate) client: &'a str,
+}
+
 /// The state of a handshake.
 pub(crate) struct BrokerLogin<'a> {
-    attempt: &'a BrokerAttempt<'a>,
-    stream: BrokerStream,
+    request: &'a LoginRequest<'a>,
+    stream: PeerStream,
     records: TlsIncoming,
     outgoing: TlsOutgoing,
     /// The first octets of the peer.
@@ -61,10 +69,10 @@ pub(crate) struct BrokerLogin<'a> {
 impl BrokerLogin<'_> {
     /// Sends the wire format, waits for that of the broker, and logs in. Nothing secret leaves
     /// before the peer has shown that it is a broker.
-    pub(crate) fn run(attempt: &BrokerAttempt<'_>, stream: BrokerStream) -> Result<LoggedIn> {
+    pub(crate) fn run(request: &LoginRequest<'_>, stream: PeerStream) -> Result<LoggedIn> {
         let (records, outgoing) = (TlsIncoming::default(), TlsOutgoing::default());
         let (start, traits) = (Vec::new(), None);
-        BrokerLogin { attempt, stream, records, outgoing, start, traits }.greet()
+        BrokerLogin { request, stream, records, outgoing, start, traits }.greet()
     }
 
     fn greet(mut self) -> Result<LoggedIn> {
@@ -92,18 +100,18 @@ impl BrokerLogin<'_> {
     }
 
     fn finish(self, frames: OpenWireFrames, rest: Vec<u8>, traits: BrokerTraits) -> LoggedIn {
-        let BrokerLogin { attempt, stream, records, outgoing, .. } = self;
-        let endpoint = attempt.endpoint.clone();
-        LoggedIn { stream, records, outgoing, frames, rest, endpoint, traits }
+        let BrokerLogin { request, stream, records, .. } = self;
+        let endpoint = request.attempt.endpoint().into();
+        LoggedIn { stream, records, frames, rest, endpoint, traits }
     }
 
     /// The largest command that this side accepts, in bytes.
     fn own_limit(&self) -> u64 {
-        self.attempt.options.max_message_size.saturating_add(BESIDE_BODY).min(i32::MAX as u64)
+        self.request.options.max_message_size.saturating_add(BESIDE_BODY).min(i32::MAX as u64)
     }
 
     fn own_patience(&self) -> i64 {
-        let intervals = self.attempt.options.heartbeat.saturating_mul(2);
+        let intervals = self.request.options.heartbeat.saturating_mul(2);
         i64::try_from(intervals.as_millis()).unwrap_or(i64::MAX)
     }
 
@@ -118,7 +126,7 @@ impl BrokerLogin<'_> {
         let missing = LONGEST.saturating_sub(self.start.len());
         self.start.extend(octets.iter().take(missing));
         match foreign_peer(&self.start) {
-            Some(reason) => Err(self.attempt.failed(reason, None)),
+            Some(reason) => Err(self.failed(reason, None)),
             None => Ok(()),
         }
     }
@@ -139,7 +147,7 @@ impl BrokerLogin<'_> {
                 Err(self.refused(error.exception))
             }
             OpenWireCommand::Command(_, CommandBody::Shutdown) => {
-                Err(self.attempt.failed("the broker shuts down", None))
+                Err(self.failed("the broker shuts down", None))
             }
             _ => Ok(None),
         }
@@ -147,7 +155,7 @@ impl BrokerLogin<'_> {
 
     fn agree(&mut self, format: &WireFormat) -> Result<()> {
         if self.traits.is_some() {
-            return Err(self.attempt.failed("the broker sent a second wire format", None));
+            return Err(self.failed("the broker sent a second wire format", None));
         }
         let (own, theirs) = (WireFormat::VERSION, format.version);
         if theirs < own {
@@ -155,7 +163,7 @@ impl BrokerLogin<'_> {
                 "the broker speaks version {theirs} of OpenWire, and version {own} is needed \
                  (ActiveMQ 5.14 or later)"
             );
-            return Err(self.attempt.failed(reason, None));
+            return Err(self.failed(reason, None));
         }
         let limit = format.max_frame().and_then(|limit| u64::try_from(limit).ok());
         self.traits = Some(BrokerTraits {
@@ -166,12 +174,12 @@ impl BrokerLogin<'_> {
     }
 
     fn log_in(&mut self) -> Result<()> {
-        let attempt = self.attempt;
+        let request = self.request;
         let info = ConnectionInfo {
-            connection: Some(ConnectionId { value: Some(attempt.client.into()) }),
-            client: Some(attempt.client.into()),
-            user: Some(attempt.user.into()),
-            password: WirePassword(Some(attempt.password.into())),
+            connection: Some(ConnectionId { value: Some(request.client.into()) }),
+            client: Some(request.client.into()),
+            user: Some(request.user.into()),
+            password: WirePassword(Some(request.password.into())),
             is_client_master: true,
             ..ConnectionInfo::default()
         };
@@ -182,31 +190,20 @@ impl BrokerLogin<'_> {
     fn send(&mut self, command: &OpenWireCommand) -> Result<()> {
         let mut out = Vec::new();
         command.write_frame(&mut out);
-        let mut octets = &*out;
-        while !octets.is_empty() {
-            let left = self.attempt.left()?;
-            self.stream.set_write_timeout(Some(left)).map_err(|error| self.io(error))?;
-            match self.stream.write(&mut self.outgoing, octets) {
-                Ok(0) => return Err(self.io(ErrorKind::WriteZero.into())),
-                Ok(count) => octets = octets.get(count..).unwrap_or_default(),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.io(error)),
-            }
-        }
-        Ok(())
+        let written = self.request.attempt.write_all(&self.stream, &mut self.outgoing, &out);
+        written.map_err(|error| self.io(error))
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        loop {
-            let left = self.attempt.left()?;
-            self.stream.set_read_timeout(Some(left)).map_err(|error| self.io(error))?;
-            match self.stream.read(&mut self.records, buffer) {
-                Ok(0) => return Err(self.ended()),
-                Ok(count) => return Ok(count),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.io(error)),
-            }
+        let read = self.request.attempt.read(&self.stream, &mut self.records, buffer);
+        match read.map_err(|error| self.io(error))? {
+            0 => Err(self.ended()),
+            count => Ok(count),
         }
+    }
+
+    fn failed(&self, reason: impl Into<String>, source: Option<io::Error>) -> Error {
+        self.request.attempt.failed(reason, source)
     }
 
     /// Returns the error of a peer that closed the connection.
@@ -218,7 +215,7 @@ impl BrokerLogin<'_> {
                  ActiveMQ, or expects TLS, or is a broker at its limit of connections"
             }
         };
-        self.attempt.failed(reason, None)
+        self.failed(reason, None)
     }
 
     fn malformed(&self, error: &OpenWireError) -> Error {
@@ -226,33 +223,27 @@ impl BrokerLogin<'_> {
             Some(_) => error.to_string(),
             None => format!("the peer is no ActiveMQ with OpenWire: {error}"),
         };
-        self.attempt.failed(reason, None)
+        self.failed(reason, None)
     }
 
     fn io(&self, error: io::Error) -> Error {
-        let attempt = self.attempt;
-        match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => attempt.late(),
-            // The broker has refused the TLS session, for example because it wants a certificate.
-            ErrorKind::InvalidData => {
-                attempt.failed(format!("the TLS session failed: {error}"), Some(error))
-            }
-            _ if self.traits.is_none() => self.ended(),
-            _ => attempt.failed(error.to_string(), Some(error)),
-        }
+        self.request.attempt.broken(error, |error| match self.traits {
+            None => self.ended(),
+            Some(_) => self.failed(error.to_string(), Some(error)),
+        })
     }
 
     /// Returns the error of a refused login. The text of the broker names the user at most.
     fn refused(&self, exception: Option<BrokerException>) -> Error {
-        let attempt = self.attempt;
+        let request = self.request;
         let exception = exception.unwrap_or_default();
-        let reason = shown(&exception, attempt.password);
+        let reason = shown(&exception, request.password);
         if !exception.is_security() {
-            return attempt.failed(format!("the broker refused the login: {reason}"), None);
+            return self.failed(format!("the broker refused the login: {reason}"), None);
         }
         Error::Authentication {
-            endpoint: attempt.endpoint.clone(),
-            user: attempt.user.into(),
+            endpoint: request.attempt.endpoint().into(),
+            user: request.user.into(),
             reason,
         }
     }

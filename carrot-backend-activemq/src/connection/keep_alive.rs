@@ -1,6 +1,6 @@
 //! When a keep-alive is due, and when a broker is lost.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A peer sends in each third of the time after which it counts as lost.
 const PARTS: u32 = 3;
@@ -17,40 +17,15 @@ impl Inactivity {
         Inactivity((milliseconds > 0).then(|| Duration::from_millis(milliseconds)))
     }
 
+    /// Returns the interval of keep-alives; `None` for none.
+    pub(crate) fn interval(self) -> Option<Duration> {
+        self.0.map(|time| time / PARTS)
+    }
+
     /// Returns the time after which a silent broker is lost.
     pub(crate) fn patience(self) -> Option<Duration> {
         // The broker checks in intervals of its own.
         self.0.map(|time| time.saturating_mul(2))
-    }
-}
-
-/// The times at which a connection sends a keep-alive.
-#[derive(Debug)]
-pub(crate) struct KeepAliveTimer {
-    interval: Option<Duration>,
-    next: Option<Instant>,
-}
-
-impl KeepAliveTimer {
-    pub(crate) fn new(inactivity: Inactivity) -> KeepAliveTimer {
-        let interval = inactivity.0.map(|time| time / PARTS);
-        let next = interval.and_then(|pause| Instant::now().checked_add(pause));
-        KeepAliveTimer { interval, next }
-    }
-
-    /// Returns the time until the next one; `None` for none.
-    pub(crate) fn left(&self) -> Option<Duration> {
-        self.next.map(|next| next.saturating_duration_since(Instant::now()))
-    }
-
-    /// Returns whether one is due, and begins the next interval then.
-    pub(crate) fn is_due(&mut self) -> bool {
-        let now = Instant::now();
-        let is_due = self.next.is_some_and(|next| next <= now);
-        if is_due {
-            self.next = self.interval.and_then(|pause| now.checked_add(pause));
-        }
-        is_due
     }
 }
 
@@ -71,7 +46,7 @@ mod tests {
         for (own, theirs) in [(0, Some(30_000)), (20_000, Some(0)), (20_000, Some(-1))] {
             let inactivity = Inactivity::agreed(own, theirs);
             assert_eq!(inactivity.patience(), None);
-            assert_eq!(KeepAliveTimer::new(inactivity).left(), None);
+            assert_eq!(inactivity.interval(), None);
         }
     }
 }

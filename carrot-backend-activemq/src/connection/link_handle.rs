@@ -1,17 +1,14 @@
 //! The owner of a connection.
 
-use std::fmt::Display;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use carrot_core::backend::{EventObservers, Role};
 use carrot_core::{Error, Result};
-use carrot_listener::TlsOutgoing;
+use carrot_link::{CallDeadline, LinkLife, RoleLink, start_threads};
 
 use crate::connection::broker_link::{BrokerLink, OWN_SESSION};
-use crate::connection::deadline::CallDeadline;
 use crate::connection::handshake::LoggedIn;
 use crate::connection::link_reader::{self, ADVISORIES, LinkIncoming, refusal};
 use crate::connection::link_writer;
@@ -23,8 +20,6 @@ use crate::wire::command::{CommandBody, CommandHead, OpenWireCommand};
 use crate::wire::ids::RemovedId;
 use crate::wire::setup_commands::{ConsumerInfo, RemoveInfo};
 
-/// The time after which a blocked write looks whether the connection is over.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most advisories that are not acknowledged.
 const UNACKNOWLEDGED_ADVISORIES: i32 = 32_766;
 
@@ -53,34 +48,29 @@ impl LinkHandle {
         observers: &Arc<EventObservers>,
         deadline: CallDeadline,
     ) -> Result<LinkHandle> {
-        let LoggedIn { stream, records, outgoing, frames, rest, endpoint, traits } = greeted;
-        let link = BrokerLink::new(role, name, endpoint, stream, traits, observers);
-        let link = Arc::new(link);
-        start_threads(&link, LinkIncoming { records, frames, rest }, outgoing)?;
-        let opened = follow_queues(&link, deadline).and_then(|()| StatisticsPort::open(&link));
+        let LoggedIn { stream, records, frames, rest, endpoint, traits } = greeted;
+        let life = LinkLife::new(role, endpoint, observers);
+        let link = Arc::new(BrokerLink::new(name, stream, traits, life));
+        let (written, read) = (Arc::clone(&link), Arc::clone(&link));
+        let incoming = LinkIncoming { records, frames, rest };
+        let write = move || link_writer::run(&written);
+        let started = start_threads(&link.stream, "activemq", write, move || {
+            link_reader::run(&read, incoming);
+        });
+        let started = started.map_err(|error| link.life.loss(error));
+        let opened = started
+            .and_then(|()| follow_queues(&link, deadline))
+            .and_then(|()| StatisticsPort::open(&link));
         match opened {
             Ok(statistics) => {
                 let table = TablePort::new(&link);
                 Ok(LinkHandle { link, statistics, table })
             }
             Err(error) => {
-                link.note_closing();
+                link.life.note_closing();
                 link.fail(&error);
                 Err(error)
             }
-        }
-    }
-
-    /// Closes the connection, after a round trip for at most `timeout`. All channels end.
-    pub(crate) fn close(&self, timeout: Duration) -> Result<()> {
-        self.note_closing();
-        let deadline = CallDeadline::after(timeout);
-        let farewell = self.call("close", self.removal(), deadline);
-        let closed = Error::closed("connection");
-        self.fail(&closed);
-        match farewell {
-            Err(error @ Error::Timeout { .. }) => Err(error),
-            _ => Ok(()),
         }
     }
 
@@ -94,45 +84,37 @@ impl LinkHandle {
     }
 }
 
+impl RoleLink for LinkHandle {
+    fn is_open(&self) -> bool {
+        self.life.is_open()
+    }
+
+    fn fail(&self, error: &Error) {
+        self.link.fail(error);
+    }
+
+    fn close(&self, timeout: Duration) -> Result<()> {
+        self.life.note_closing();
+        let farewell = self.call("close", self.removal(), CallDeadline::after(timeout));
+        self.link.fail(&Error::closed("connection"));
+        match farewell {
+            Err(error @ Error::Timeout { .. }) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Drop for LinkHandle {
     /// Sends a goodbye without waiting. The writer ends once the broker has read everything and
     /// closed the socket, or at a deadline.
     fn drop(&mut self) {
-        self.note_closing();
+        self.life.note_closing();
         let removal = OpenWireCommand::Command(CommandHead::default(), self.removal());
         let goodbye = OutgoingFrame::new(&removal)
             .and(&OpenWireCommand::Command(CommandHead::default(), CommandBody::Shutdown));
         self.outgoing.seal(Some(goodbye));
         self.outgoing.end();
     }
-}
-
-fn start_threads(
-    link: &Arc<BrokerLink>,
-    incoming: LinkIncoming,
-    outgoing: TlsOutgoing,
-) -> Result<()> {
-    // The socket has the timeout of the login, which may be any.
-    if let Err(error) = link.stream.set_write_timeout(Some(WRITE_TIMEOUT)) {
-        return Err(not_started(link, error));
-    }
-    let (written, read) = (Arc::clone(link), Arc::clone(link));
-    let started = thread::Builder::new()
-        .name("carrot-activemq-writer".into())
-        .spawn(move || link_writer::run(&written, outgoing))
-        .and_then(|_| {
-            thread::Builder::new()
-                .name("carrot-activemq-reader".into())
-                .spawn(move || link_reader::run(&read, incoming))
-        });
-    started.map(drop).map_err(|error| not_started(link, format!("no thread: {error}")))
-}
-
-fn not_started(link: &BrokerLink, reason: impl Display) -> Error {
-    let error = link.loss(reason);
-    link.note_closing();
-    link.fail(&error);
-    error
 }
 
 /// Starts the consumer of the advisories about queues. The broker sends those of all present

@@ -45,14 +45,14 @@ fn read(link: &BrokerLink, incoming: LinkIncoming) -> Result<()> {
     let LinkIncoming { mut records, mut frames, rest } = incoming;
     handle_octets(link, &mut frames, &rest)?;
     let patience = link.traits.inactivity.patience();
-    link.stream.set_read_timeout(patience).map_err(|error| link.loss(error))?;
+    link.stream.set_read_timeout(patience).map_err(|error| link.life.loss(error))?;
     let mut buffer = vec![0; BUFFER];
     loop {
         let count = match link.stream.read(&mut records, &mut buffer) {
-            Ok(0) => return Err(link.loss("the broker closed the connection")),
+            Ok(0) => return Err(link.life.loss("the broker closed the connection")),
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(link.loss(reason(&error))),
+            Err(error) => return Err(link.life.loss(reason(&error))),
         };
         handle_octets(link, &mut frames, buffer.get(..count).unwrap_or_default())?;
     }
@@ -68,14 +68,14 @@ fn reason(error: &io::Error) -> String {
 fn handle_octets(link: &BrokerLink, frames: &mut OpenWireFrames, mut octets: &[u8]) -> Result<()> {
     loop {
         let read = frames.next(&mut octets, OpenWireCommand::read);
-        match read.and_then(Option::transpose).map_err(|error| link.loss(error))? {
+        match read.and_then(Option::transpose).map_err(|error| link.life.loss(error))? {
             None => return Ok(()),
             Some(OpenWireCommand::Command(head, body)) => handle(link, head, body)?,
             Some(OpenWireCommand::Format(_)) => {
-                return Err(link.loss("the broker sent a second wire format"));
+                return Err(link.life.loss("the broker sent a second wire format"));
             }
             Some(OpenWireCommand::Message(_)) => {
-                return Err(link.loss("the broker sent a message to no consumer"));
+                return Err(link.life.loss("the broker sent a message to no consumer"));
             }
         }
     }
@@ -102,7 +102,7 @@ fn handle(link: &BrokerLink, head: CommandHead, body: CommandBody) -> Result<()>
             let text = Printable::new(SHOWN, exception);
             log::warn!("the broker reports an error of a command without an answer: {text}");
         }
-        CommandBody::Shutdown => return Err(link.loss("the broker shuts down")),
+        CommandBody::Shutdown => return Err(link.life.loss("the broker shuts down")),
         _ => {}
     }
     Ok(())
@@ -130,7 +130,7 @@ fn note_advisory(link: &BrokerLink, advisory: Option<Box<WireMessage>>) -> Resul
     };
     if is_too_large {
         let reason = format!("the broker has more names of queues than {MOST_BYTES} bytes");
-        return Err(link.loss(reason));
+        return Err(link.life.loss(reason));
     }
     if let Some(ack) = ack {
         acknowledge(link, ack);

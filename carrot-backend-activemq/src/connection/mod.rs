@@ -1,10 +1,7 @@
 //! Connections to brokers: sockets, logins, threads, and answers to commands.
 
-mod attempt;
-mod broker_call;
 pub(crate) mod broker_link;
 pub(crate) mod connecting;
-pub(crate) mod deadline;
 mod foreign_peer;
 mod handshake;
 mod keep_alive;
@@ -15,11 +12,9 @@ pub(crate) mod linked_channel;
 pub(crate) mod outgoing_frame;
 pub(crate) mod queue_directory;
 pub(crate) mod statistics;
-mod stream;
 mod table_arrivals;
 pub(crate) mod table_change;
 mod table_consumers;
 pub(crate) mod table_port;
 mod table_taking;
 pub(crate) mod table_writing;
-mod tls;

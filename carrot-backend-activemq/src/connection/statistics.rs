@@ -5,10 +5,10 @@ use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use carrot_core::{Error, Result};
+use carrot_link::CallDeadline;
 use carrot_listener::{lock, wait_until};
 
 use crate::connection::broker_link::{BrokerLink, OWN_SESSION};
-use crate::connection::deadline::CallDeadline;
 use crate::connection::linked_channel::{Arrival, BrokerAnswer, LinkedChannel};
 use crate::wire::command::CommandBody;
 use crate::wire::delivery_commands::MessageAck;

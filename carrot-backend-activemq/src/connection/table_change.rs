@@ -11,8 +11,8 @@
 use std::sync::Arc;
 
 use carrot_core::Result;
+use carrot_link::CallDeadline;
 
-use crate::connection::deadline::CallDeadline;
 use crate::connection::table_port::TablePort;
 use crate::exchanges::routing_definitions::RoutingDefinitions;
 

@@ -3,9 +3,9 @@
 use std::sync::Weak;
 
 use carrot_core::Result;
+use carrot_link::CallDeadline;
 use carrot_listener::{lock, wait_until};
 
-use crate::connection::deadline::CallDeadline;
 use crate::connection::link_reader::refusal;
 use crate::connection::linked_channel::{Arrival, LinkedChannel};
 use crate::connection::table_arrivals::{MOST_TABLES, TableArrivals};
@@ -101,7 +101,7 @@ impl TablePort {
             if let Some(arrival) = arrivals.flatten() {
                 return Ok(arrival);
             }
-            if let Some(failure) = self.link.failure() {
+            if let Some(failure) = self.link.life.failure() {
                 return Err(failure);
             }
             if passed {

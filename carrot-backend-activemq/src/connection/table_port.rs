@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use carrot_core::backend::Printable;
 use carrot_core::{Error, Result};
+use carrot_link::CallDeadline;
 use carrot_listener::{lock, wait_until};
 
 use crate::connection::broker_link::BrokerLink;
-use crate::connection::deadline::CallDeadline;
 use crate::connection::link_reader::refusal;
 use crate::connection::linked_channel::{Arrival, BrokerAnswer, LinkedChannel};
 use crate::connection::table_arrivals::TableArrivals;

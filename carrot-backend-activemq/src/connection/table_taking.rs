@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use carrot_core::backend::Printable;
 use carrot_core::{Error, Result};
+use carrot_link::CallDeadline;
 use carrot_listener::lock;
 
-use crate::connection::deadline::CallDeadline;
 use crate::connection::link_reader::refusal;
 use crate::connection::table_port::{TABLE_QUEUE, TABLE_SESSION, TablePort, table_queue};
 use crate::exchanges::routing_definitions::RoutingDefinitions;

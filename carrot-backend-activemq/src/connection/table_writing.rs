@@ -3,8 +3,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use carrot_core::{Error, Result};
+use carrot_link::CallDeadline;
 
-use crate::connection::deadline::CallDeadline;
 use crate::connection::link_reader::refusal;
 use crate::connection::table_port::{
     TABLE_QUEUE, TABLE_SESSION, TABLE_TOPIC, TablePort, table_queue,

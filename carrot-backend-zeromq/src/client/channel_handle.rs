@@ -69,7 +69,7 @@ impl ZeroMqChannel {
                 self.abandon(error);
             }
             // A lost connection may be about to end its channels.
-            if let Some(failure) = self.link.shared.failure() {
+            if let Some(failure) = self.link.shared.life.failure() {
                 self.channel.fail(&failure);
             }
             // The first error of the channel may have come with another call.
@@ -96,7 +96,7 @@ impl ZeroMqChannel {
 
     /// Ends the connection of a host that does not keep to the protocol.
     fn malformed(&self, error: &CallError) -> Error {
-        let error = self.link.shared.lost(error);
+        let error = self.link.shared.life.loss(error);
         self.link.shared.fail(&error);
         error
     }

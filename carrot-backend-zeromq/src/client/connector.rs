@@ -1,20 +1,22 @@
 //! Connects programs to a host.
 
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use carrot_core::backend::{
     Backend, Capabilities, ChannelOptions, Clock, Connector, Event, EventObservers, Role, Status,
 };
 use carrot_core::{ConnectionOptions, Error, Result, Scheme};
-use carrot_listener::{lock, wait_until};
+use carrot_link::{CallDeadline, LinkLife, RoleLinks, on_live_link};
+use carrot_listener::lock;
 
 use crate::calls::put_request::{put_open, put_update_secret};
 use crate::client::backend::ZeroMqBackend;
 use crate::client::channel_handle::ZeroMqChannel;
 use crate::client::channel_state::LinkChannel;
-use crate::client::connecting::{connect, endpoint};
+use crate::client::connecting::connect;
 use crate::client::link::Link;
+use crate::client::link_reader::LinkReadState;
 use crate::client::link_shared::LinkShared;
 use crate::heartbeat::Heartbeat;
 
@@ -49,68 +51,8 @@ pub struct ZeroMqConnector {
     options: ConnectionOptions,
     frame_max: usize,
     observers: Arc<EventObservers>,
-    publishing: RoleLink,
-    consuming: RoleLink,
+    links: RoleLinks<Link>,
     known: Mutex<Capabilities>,
-    is_closed: Mutex<bool>,
-}
-
-/// The current connection of one role.
-#[derive(Debug, Default)]
-struct RoleLink {
-    place: Mutex<LinkPlace>,
-    /// Wakes threads that wait while another one opens the connection.
-    opened: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct LinkPlace {
-    link: Option<Arc<Link>>,
-    /// Whether a thread opens the connection. It holds no lock.
-    is_opening: bool,
-}
-
-/// The right of one thread to open a connection, until it is dropped.
-struct OpeningTurn<'r>(&'r RoleLink);
-
-impl Drop for OpeningTurn<'_> {
-    fn drop(&mut self) {
-        lock(&self.0.place).is_opening = false;
-        self.0.opened.notify_all();
-    }
-}
-
-impl LinkPlace {
-    fn open(&self) -> Option<Arc<Link>> {
-        self.link.as_ref().filter(|link| link.shared.is_open()).cloned()
-    }
-}
-
-impl RoleLink {
-    /// Returns the connection, if it is open.
-    fn open(&self) -> Option<Arc<Link>> {
-        lock(&self.place).open()
-    }
-
-    /// Returns the connection, or the right to open one, once no other thread does that. Returns
-    /// `None` if the deadline passed first.
-    fn open_or_turn(&self, deadline: Instant) -> Option<Result<Arc<Link>, OpeningTurn<'_>>> {
-        let mut place = lock(&self.place);
-        let mut passed = false;
-        loop {
-            if let Some(link) = place.open() {
-                return Some(Ok(link));
-            }
-            if !place.is_opening {
-                place.is_opening = true;
-                return Some(Err(OpeningTurn(self)));
-            }
-            if passed {
-                return None;
-            }
-            (place, passed) = wait_until(&self.opened, place, deadline);
-        }
-    }
 }
 
 impl ZeroMqConnector {
@@ -134,108 +76,73 @@ impl ZeroMqConnector {
             options: options.clone(),
             frame_max: frame_max.clamp(FRAME_MIN, FRAME_MAX),
             observers: Arc::default(),
-            publishing: RoleLink::default(),
-            consuming: RoleLink::default(),
+            links: RoleLinks::default(),
             known: Mutex::default(),
-            is_closed: Mutex::new(false),
         })
     }
 
-    fn role(&self, role: Role) -> &RoleLink {
-        if role == Role::Publish { &self.publishing } else { &self.consuming }
-    }
-
-    fn check_open(&self) -> Result<()> {
-        if *lock(&self.is_closed) { Err(Error::closed("connection")) } else { Ok(()) }
-    }
-
     /// Returns the open connection of a role, or opens one. Also returns whether it was opened now.
-    fn link(&self, role: Role, deadline: Instant) -> Result<(Arc<Link>, bool)> {
-        self.check_open()?;
-        let started = Instant::now();
-        let held = self.role(role);
-        let turn = match held.open_or_turn(deadline) {
-            Some(Ok(link)) => return Ok((link, false)),
-            Some(Err(turn)) => turn,
-            None => return Err(Error::timeout("connect", started.elapsed())),
-        };
-        self.check_open()?;
+    fn link(&self, role: Role, deadline: CallDeadline) -> Result<(Arc<Link>, bool)> {
+        let open = || self.connect_link(role, deadline);
+        self.links.open(role, deadline, open, |link, input| link.start(input))
+    }
+
+    fn connect_link(
+        &self,
+        role: Role,
+        deadline: CallDeadline,
+    ) -> Result<(Arc<Link>, LinkReadState)> {
         let name = match &*self.options.name {
             "" => String::new(),
             name => format!("{name} ({role})"),
         };
-        let timeout = deadline.saturating_duration_since(Instant::now());
-        let (input, traits) = connect(&self.options, &name, timeout)?;
+        let (input, traits) = connect(&self.options, &name, deadline.left())?;
         let heartbeat = Heartbeat::every(self.options.heartbeat / 2);
         let (stream, input) = input.split();
-        let shared = LinkShared::new(role, self.endpoint(), stream, heartbeat, &self.observers);
-        let link = Link::new(shared, traits);
+        let life = LinkLife::new(role, self.endpoint(), &self.observers);
+        let link = Link::new(LinkShared::new(stream, heartbeat, life), traits);
         *lock(&self.known) = traits.capabilities;
-        let link = Arc::new(link);
-        let lost = lock(&held.place).link.replace(Arc::clone(&link));
-        drop(turn);
-        drop(lost);
-        // An observer of the event finds the connection open.
-        link.start(input)?;
-        // The connector may have been closed meanwhile.
-        if let Err(error) = self.check_open() {
-            link.shared.fail(&error);
-            return Err(error);
-        }
-        Ok((link, true))
+        Ok((Arc::new(link), input))
     }
 
     fn open_on(
         &self,
         link: &Arc<Link>,
         options: &ChannelOptions,
-        deadline: Instant,
+        deadline: CallDeadline,
     ) -> Result<Arc<dyn Backend>> {
         let max_waiting = options.max_waiting_bytes.unwrap_or_default();
         let number = link.next_channel();
         let channel = Arc::new(LinkChannel::new(number, options.confirms, max_waiting));
         link.shared.add_channel(&channel)?;
         let handle = ZeroMqChannel { link: Arc::clone(link), channel, frame_max: self.frame_max };
-        let left = deadline.saturating_duration_since(Instant::now());
         let (role, confirms) = (options.role, options.confirms);
-        handle.call("open", left, |out, channel, call| {
+        handle.call("open", deadline.left(), |out, channel, call| {
             put_open(out, channel, call, role, confirms, max_waiting);
         })?;
         Ok(Arc::new(ZeroMqBackend::new(handle)))
     }
 }
 
-fn deadline(timeout: Duration) -> Instant {
-    const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-    Instant::now() + timeout.min(LONGEST)
-}
-
 impl Connector for ZeroMqConnector {
     fn open(&self, options: &ChannelOptions, timeout: Duration) -> Result<Arc<dyn Backend>> {
-        let deadline = deadline(timeout);
-        let (link, is_new) = self.link(options.role, deadline)?;
-        match self.open_on(&link, options, deadline) {
-            // The connection was lost, and no call had found out.
-            Err(error) if !is_new && error.is_disconnected() && !link.shared.is_open() => {
-                let (link, _) = self.link(options.role, deadline)?;
-                self.open_on(&link, options, deadline)
-            }
-            opened => opened,
-        }
+        let deadline = CallDeadline::after(timeout);
+        let link = || self.link(options.role, deadline);
+        on_live_link(link, |link| self.open_on(link, options, deadline))
     }
 
     fn connect(&self, role: Role, timeout: Duration) -> Result<()> {
-        self.link(role, deadline(timeout)).map(drop)
+        self.link(role, CallDeadline::after(timeout)).map(drop)
     }
 
     /// Accepts every secret, because a host asks for a password only when a client connects. The
     /// secret itself stays here: a host keeps none.
     fn update_secret(&self, _secret: &str, reason: &str, timeout: Duration) -> Result<()> {
-        self.check_open()?;
-        let deadline = deadline(timeout);
-        for link in [self.publishing.open(), self.consuming.open()].into_iter().flatten() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let updated = link.call("updating the secret", left, |out, call| {
+        self.links.check_open()?;
+        let deadline = CallDeadline::after(timeout);
+        let roles = [Role::Publish, Role::Consume];
+        for link in roles.into_iter().filter_map(|role| self.links.current(role)) {
+            let updated = link.call("updating the secret", deadline.left(), |out, call| {
                 put_update_secret(out, call, "", reason);
             });
             match (updated, link.shared.blocked()) {
@@ -249,23 +156,15 @@ impl Connector for ZeroMqConnector {
     }
 
     fn endpoint(&self) -> String {
-        endpoint(&self.options)
+        self.options.endpoint()
     }
 
     fn close(&self, timeout: Duration) -> Result<()> {
-        *lock(&self.is_closed) = true;
-        let deadline = deadline(timeout);
-        let links = [&self.publishing, &self.consuming].map(|held| lock(&held.place).link.take());
-        let mut closed = Ok(());
-        for link in links.into_iter().flatten() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            closed = closed.and(link.close(left));
-        }
-        closed
+        self.links.close(CallDeadline::after(timeout))
     }
 
     fn status(&self, role: Role) -> Status {
-        let link = self.role(role).open();
+        let link = self.links.current(role);
         Status::new(link.is_some(), link.and_then(|link| link.shared.blocked()))
     }
 

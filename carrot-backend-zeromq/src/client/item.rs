@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use carrot_core::backend::Content;
-use carrot_listener::OutgoingItem;
+use carrot_listener::{OutgoingItem, PeerWriter};
 
 use crate::calls::put_request::{put_publish, put_settle};
 use crate::calls::request::{SettleKind, TagRange};
-use crate::sending::MessageWriter;
+use crate::sending::{send_content, send_message};
 use crate::zmtp::frame::message;
 
 /// The size that an item is counted with, in addition to its octets, in bytes.
@@ -58,10 +58,11 @@ impl ClientItem {
     }
 
     /// Writes the item.
-    pub(crate) fn write(&self, writer: &mut MessageWriter<'_>) -> io::Result<()> {
+    pub(crate) fn write(&self, writer: &mut PeerWriter<'_>) -> io::Result<()> {
         match self {
-            ClientItem::Frames(frames) => writer.frames(frames),
-            ClientItem::Publish { channel, content, mandatory } => writer.content(
+            ClientItem::Frames(frames) => writer.add(frames),
+            ClientItem::Publish { channel, content, mandatory } => send_content(
+                writer,
                 |out| {
                     let (exchange, routing_key) = (&content.exchange, &content.routing_key);
                     put_publish(out, *channel, *mandatory, exchange, routing_key);
@@ -70,7 +71,7 @@ impl ClientItem {
                 &content.body,
             ),
             ClientItem::Settle { channel, kind, ranges } => {
-                writer.message(|out| put_settle(out, *channel, *kind, ranges))
+                send_message(writer, |out| put_settle(out, *channel, *kind, ranges))
             }
         }
     }

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use carrot_amqp_wire::PropertiesRef;
 use carrot_core::backend::{Body, Content, Delivery, DeliveryTag, Printable};
 use carrot_core::{Error, Properties};
-use carrot_listener::TlsIncoming;
+use carrot_listener::{PeerStream, TlsIncoming};
 
 use crate::calls::event::{DeliveredHead, HostEvent};
 use crate::calls::fields::{FieldReader, MessageStart};
 use crate::calls::put_request::put_taken;
 use crate::client::item::ClientItem;
 use crate::client::link_shared::{CallAnswer, LinkShared};
-use crate::stream::ZmtpStream;
 use crate::zmtp::command::{self, Command};
 use crate::zmtp::frame::{MessageLimits, ZmtpFrame, ZmtpFrameReader};
 
@@ -27,7 +26,7 @@ pub(crate) const LIMITS: MessageLimits = MessageLimits { head: 16 << 20, body: 4
 /// The receiving end of a connection.
 #[derive(Debug)]
 pub(crate) struct LinkInput {
-    pub(crate) stream: ZmtpStream,
+    pub(crate) stream: PeerStream,
     /// Records that have arrived after the welcome.
     pub(crate) records: TlsIncoming,
     pub(crate) frames: ZmtpFrameReader,
@@ -44,7 +43,7 @@ pub(crate) struct LinkReadState {
 }
 
 impl LinkInput {
-    pub(crate) fn split(self) -> (ZmtpStream, LinkReadState) {
+    pub(crate) fn split(self) -> (PeerStream, LinkReadState) {
         let LinkInput { stream, records, frames, rest } = self;
         (stream, LinkReadState { records, frames, rest })
     }
@@ -57,7 +56,7 @@ pub(crate) fn run(link: &LinkShared, input: LinkReadState) {
     let ended = reader.octets(&mut frames, &rest).and_then(|()| {
         link.stream
             .set_read_timeout(link.heartbeat.patience())
-            .map_err(|error| link.lost(error))?;
+            .map_err(|error| link.life.loss(error))?;
         reader.read(&mut records, &mut frames)
     });
     if let Err(error) = ended {
@@ -84,10 +83,10 @@ impl LinkReader<'_> {
         let mut buffer = vec![0; BUFFER];
         loop {
             let count = match self.link.stream.read(records, &mut buffer) {
-                Ok(0) => return Err(self.link.lost("the host closed the connection")),
+                Ok(0) => return Err(self.link.life.loss("the host closed the connection")),
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(self.link.lost(reason(&error))),
+                Err(error) => return Err(self.link.life.loss(reason(&error))),
             };
             self.octets(frames, buffer.get(..count).unwrap_or_default())?;
             self.link.outgoing.flush();
@@ -95,7 +94,9 @@ impl LinkReader<'_> {
     }
 
     fn octets(&mut self, frames: &mut ZmtpFrameReader, mut octets: &[u8]) -> Result<(), Error> {
-        while let Some(frame) = frames.read(&mut octets).map_err(|error| self.link.lost(error))? {
+        while let Some(frame) =
+            frames.read(&mut octets).map_err(|error| self.link.life.loss(error))?
+        {
             match frame {
                 ZmtpFrame::Command(octets) => self.command(&octets)?,
                 ZmtpFrame::Head { octets, has_body: true } => {
@@ -115,7 +116,7 @@ impl LinkReader<'_> {
     }
 
     fn command(&self, octets: &[u8]) -> Result<(), Error> {
-        match Command::read(octets).map_err(|error| self.link.lost(error))? {
+        match Command::read(octets).map_err(|error| self.link.life.loss(error))? {
             Command::Ping { context } => {
                 // A host that does not read the answers needs none.
                 if !self.link.outgoing.is_full() {
@@ -126,7 +127,7 @@ impl LinkReader<'_> {
                 Ok(())
             }
             Command::Pong => Ok(()),
-            _ => Err(self.link.lost("the host sent a command that is out of order")),
+            _ => Err(self.link.life.loss("the host sent a command that is out of order")),
         }
     }
 
@@ -134,7 +135,7 @@ impl LinkReader<'_> {
         let link = self.link;
         let mut fields = FieldReader::new(head);
         let read = fields.start().and_then(|start| Ok((start, HostEvent::read(start, fields)?)));
-        let (start, event) = read.map_err(|error| link.lost(error))?;
+        let (start, event) = read.map_err(|error| link.life.loss(error))?;
         let MessageStart { channel: number, number: call, .. } = start;
         match (event, body) {
             (HostEvent::Delivered(head), Some(body)) => {
@@ -147,9 +148,11 @@ impl LinkReader<'_> {
             (HostEvent::Fetched(head), Some(body)) => {
                 link.answer(call, Ok(CallAnswer::Fetched(delivery(head, body))));
             }
-            (_, Some(_)) => return Err(link.lost("the host sent a body that is not expected")),
+            (_, Some(_)) => {
+                return Err(link.life.loss("the host sent a body that is not expected"));
+            }
             (HostEvent::Delivered(_) | HostEvent::Fetched(_), None) => {
-                return Err(link.lost("the host sent a message without its body"));
+                return Err(link.life.loss("the host sent a message without its body"));
             }
             (HostEvent::Done(octets), None) => {
                 link.answer(call, Ok(CallAnswer::Done(octets.to_vec())));
@@ -182,10 +185,10 @@ impl LinkReader<'_> {
             (HostEvent::Blocked { reason }, None) => link.note_blocked(Some(reason.into())),
             (HostEvent::Unblocked, None) => link.note_blocked(None),
             (HostEvent::End(error), None) => {
-                return Err(link.lost(Printable::new(SHOWN, ended(error.0))));
+                return Err(link.life.loss(Printable::new(SHOWN, ended(error.0))));
             }
             (HostEvent::Welcome { .. }, None) => {
-                return Err(link.lost("the host sent a second welcome"));
+                return Err(link.life.loss("the host sent a second welcome"));
             }
         }
         Ok(())
@@ -230,6 +233,7 @@ mod tests {
     use std::time::Duration;
 
     use carrot_core::backend::Role;
+    use carrot_link::LinkLife;
     use carrot_listener::{MOST_WAITING, OutgoingItem, WriterTask};
 
     use super::*;
@@ -240,10 +244,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let heartbeat = Heartbeat::every(Duration::ZERO);
-        let stream = ZmtpStream::from(socket);
+        let stream = PeerStream::from(socket);
         // No thread writes what is added.
-        let link =
-            LinkShared::new(Role::Publish, "host".into(), stream, heartbeat, &Arc::default());
+        let life = LinkLife::new(Role::Publish, "host".into(), &Arc::default());
+        let link = LinkShared::new(stream, heartbeat, life);
         let mut reader = LinkReader { link: &link, head: Vec::new() };
         let mut pings = Vec::new();
         (0..50_000).for_each(|_| command::ping(&mut pings, 9));

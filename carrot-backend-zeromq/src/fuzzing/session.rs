@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use carrot_amqp_wire::PropertiesRef;
 use carrot_backend_memory::Broker;
-use carrot_listener::{ConnectionRegistry, MemoryBudget, WriterTask};
+use carrot_listener::{ConnectionRegistry, MemoryBudget, PeerStream, PeerWriter, WriterTask};
 
 use crate::calls::event::HostEvent;
 use crate::calls::fields::{FieldReader, MessageStart};
@@ -16,8 +16,6 @@ use crate::host::peer::HostPeer;
 use crate::host::reader::HostReader;
 use crate::host::running::BrokerHost;
 use crate::host::settings::{HostContext, HostSettings};
-use crate::sending::MessageWriter;
-use crate::stream::ZmtpStream;
 use crate::zmtp::command::Command;
 use crate::zmtp::frame::{MessageLimits, ZmtpFrame, ZmtpFrameReader};
 use crate::zmtp::greeting::GREETING;
@@ -59,7 +57,7 @@ impl SocketlessHost {
         let budget = MemoryBudget::new(1 << 20);
         let context =
             HostContext { settings: &settings, tls: None, budget: &budget, registry: &registry };
-        let stream = ZmtpStream::from(self.socket.try_clone()?);
+        let stream = PeerStream::from(self.socket.try_clone()?);
         let peer = Arc::new(HostPeer::new(stream, Heartbeat::every(Duration::ZERO))?);
         let mut reader = HostReader::new(&peer, registration, context, None);
         let mut frames = ZmtpFrameReader::new(LIMITS);
@@ -84,7 +82,7 @@ impl SocketlessHost {
 fn write(peer: &HostPeer, sent: &mut Vec<u8>) -> io::Result<()> {
     let gives_up = || true;
     while let WriterTask::Write(batch) = peer.outgoing.next_task(Some(Duration::ZERO)) {
-        let mut writer = MessageWriter::new(&peer.stream, &gives_up);
+        let mut writer = PeerWriter::new(&peer.stream, &gives_up);
         for item in &batch.items {
             item.write(&mut writer)?;
             sent.append(&mut writer.take());

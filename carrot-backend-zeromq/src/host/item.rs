@@ -5,11 +5,11 @@ use std::io::{self, ErrorKind};
 use carrot_backend_memory::session::size_of_properties;
 use carrot_core::Error;
 use carrot_core::backend::{Delivery, Outcome, Printable};
-use carrot_listener::OutgoingItem;
+use carrot_listener::{OutgoingItem, PeerWriter};
 
 use crate::calls::event::{kind, put_confirmed, put_delivered, put_end};
 use crate::calls::fields::MessageStart;
-use crate::sending::MessageWriter;
+use crate::sending::{send_content, send_message};
 use crate::zmtp::frame::message;
 
 /// The size that an item is counted with, in addition to its octets, in bytes.
@@ -49,12 +49,13 @@ impl HostItem {
     }
 
     /// Writes the item.
-    pub(crate) fn write(&self, writer: &mut MessageWriter<'_>) -> io::Result<()> {
-        let delivered = |writer: &mut MessageWriter<'_>, start, delivery: &Delivery| {
+    pub(crate) fn write(&self, writer: &mut PeerWriter<'_>) -> io::Result<()> {
+        let delivered = |writer: &mut PeerWriter<'_>, start, delivery: &Delivery| {
             let content = &*delivery.content;
             let (exchange, routing_key) = (&content.exchange, &content.routing_key);
             let (tag, redelivered) = (delivery.tag.0, delivery.redelivered);
-            let written = writer.content(
+            let written = send_content(
+                writer,
                 |out| put_delivered(out, start, tag, redelivered, exchange, routing_key),
                 &content.properties,
                 &content.body,
@@ -73,7 +74,7 @@ impl HostItem {
             })
         };
         match self {
-            HostItem::Frames(frames) => writer.frames(frames),
+            HostItem::Frames(frames) => writer.add(frames),
             HostItem::Delivered { channel, consumer, delivery } => {
                 let (channel, number) = (*channel, *consumer);
                 let start = MessageStart { kind: kind::DELIVERED, channel, number };
@@ -85,7 +86,7 @@ impl HostItem {
                 delivered(writer, start, delivery)
             }
             HostItem::Confirmed { channel, first, last, outcome } => {
-                writer.message(|out| put_confirmed(out, *channel, *first, *last, outcome))
+                send_message(writer, |out| put_confirmed(out, *channel, *first, *last, outcome))
             }
         }
     }
@@ -160,12 +161,12 @@ mod tests {
     fn message_that_cannot_be_written_is_named() {
         let client = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = std::net::TcpStream::connect(client.local_addr().unwrap()).unwrap();
-        let stream = crate::stream::ZmtpStream::from(socket);
+        let stream = carrot_listener::PeerStream::from(socket);
         let mut content = Content::new("orders", "paid", "m");
         content.properties = Properties::new().with_message_id("i".repeat(300));
         let delivery = Delivery::new(DeliveryTag(1), Arc::new(content));
         let item = HostItem::Fetched { channel: 1, call: 1, delivery };
-        let error = item.write(&mut MessageWriter::new(&stream, &|| false)).unwrap_err();
+        let error = item.write(&mut PeerWriter::new(&stream, &|| false)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData);
         let text = error.to_string();
         assert!(text.contains("orders") && text.contains("paid"), "{text}");

@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 use carrot_backend_memory::session::Session;
 use carrot_core::Error;
 use carrot_core::backend::Event;
-use carrot_listener::{OutgoingQueue, ServedConnection, ServerTlsAcceptor};
+use carrot_listener::{OutgoingQueue, PeerStream, ServedConnection, ServerTlsAcceptor};
 
 use crate::calls::event::{put_blocked, put_end, put_unblocked};
 use crate::heartbeat::Heartbeat;
 use crate::host::item::HostItem;
-use crate::stream::ZmtpStream;
 
 /// The longest time after which a blocked write looks whether the connection is over.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,7 +20,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The parts of a connection that its threads share.
 #[derive(Debug)]
 pub(crate) struct HostPeer {
-    pub(crate) stream: ZmtpStream,
+    pub(crate) stream: PeerStream,
     pub(crate) outgoing: Arc<OutgoingQueue<HostItem>>,
     /// Whether the peer answers PING. Before ZMTP 3.1 none does.
     pub(crate) has_heartbeats: AtomicBool,
@@ -33,7 +32,7 @@ pub(crate) struct HostPeer {
 }
 
 impl HostPeer {
-    pub(crate) fn new(stream: ZmtpStream, heartbeat: Heartbeat) -> io::Result<HostPeer> {
+    pub(crate) fn new(stream: PeerStream, heartbeat: Heartbeat) -> io::Result<HostPeer> {
         stream.set_nodelay();
         let write_timeout = heartbeat.patience().unwrap_or(WRITE_TIMEOUT).min(WRITE_TIMEOUT);
         stream.set_write_timeout(Some(write_timeout))?;

@@ -12,8 +12,8 @@ use std::time::Duration;
 use carrot_backend_memory::session::MemoryLimit;
 use carrot_core::{Error, Result};
 use carrot_listener::{
-    AcceptSettings, ConnectionRegistry, ListenerWaker, MemoryBudget, Registration, ServedBroker,
-    ServerThreads, ServerTlsAcceptor, ThreadSettings, reachable,
+    AcceptSettings, ConnectionRegistry, ListenerWaker, MemoryBudget, PeerStream, Registration,
+    ServedBroker, ServerThreads, ServerTlsAcceptor, ThreadSettings, reachable,
 };
 
 use crate::host::connection::{self, STACK};
@@ -22,7 +22,7 @@ use crate::host::peer::HostPeer;
 use crate::host::settings::{HostContext, HostSettings};
 #[cfg(unix)]
 use crate::host::socket_file::SocketFile;
-use crate::stream::{StreamListener, ZmtpStream};
+use crate::stream_listener::StreamListener;
 
 /// A broker for other processes, over ZeroMQ's wire protocol.
 ///
@@ -190,13 +190,13 @@ impl fmt::Debug for BrokerHost {
 }
 
 impl ServedBroker for HostShared {
-    type Socket = ZmtpStream;
+    type Socket = PeerStream;
 
     fn registry(&self) -> &Arc<ConnectionRegistry> {
         &self.registry
     }
 
-    fn serve(&self, stream: ZmtpStream, registration: Registration) {
+    fn serve(&self, stream: PeerStream, registration: Registration) {
         if let Err(error) = self.settings.broker.admit_connection() {
             return log::debug!("a connection was refused by an injected fault: {error}");
         }

@@ -6,11 +6,10 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use carrot_backend_memory::session::Session;
-use carrot_listener::WriterTask;
+use carrot_listener::{IntervalTimer, PeerWriter, WriterTask};
 
-use crate::heartbeat::{Heartbeat, PingTimer};
+use crate::heartbeat::Heartbeat;
 use crate::host::peer::HostPeer;
-use crate::sending::MessageWriter;
 use crate::zmtp::command;
 
 /// The interval of the signs of life to a client whose publications wait. The client sees no other,
@@ -62,8 +61,8 @@ fn write(peer: &HostPeer, heartbeat: Heartbeat) -> io::Result<()> {
         let patience = heartbeat.patience();
         patience.is_some_and(|patience| stall >= patience) && peer.outgoing.is_full()
     };
-    let mut writer = MessageWriter::new(&peer.stream, &gives_up).with_stall(&is_stalled);
-    let mut timer = PingTimer::new(heartbeat);
+    let mut writer = PeerWriter::new(&peer.stream, &gives_up).with_stall(&is_stalled);
+    let mut timer = IntervalTimer::new(heartbeat.interval());
     loop {
         if peer.session.get().is_some_and(Session::is_blocked) {
             timer.hasten(BLOCKED_INTERVAL);

@@ -4,27 +4,30 @@ use carrot_core::Error;
 
 /// The end of the time of a call.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct CallDeadline {
+pub struct CallDeadline {
     at: Instant,
     timeout: Duration,
 }
 
 impl CallDeadline {
     /// Begins a time of at most 365 days.
-    pub(crate) fn after(timeout: Duration) -> CallDeadline {
+    pub fn after(timeout: Duration) -> CallDeadline {
         const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
         CallDeadline { at: Instant::now() + timeout.min(LONGEST), timeout }
     }
 
-    pub(crate) fn at(self) -> Instant {
+    /// Returns the end.
+    pub fn at(self) -> Instant {
         self.at
     }
 
-    pub(crate) fn left(self) -> Duration {
+    /// Returns the time that is left; zero after the end.
+    pub fn left(self) -> Duration {
         self.at.saturating_duration_since(Instant::now())
     }
 
-    pub(crate) fn late(self, operation: &'static str) -> Error {
+    /// Returns the error of an operation that took too long.
+    pub fn late(self, operation: &'static str) -> Error {
         Error::timeout(operation, self.timeout)
     }
 }

@@ -4,21 +4,25 @@ use std::time::{Duration, Instant};
 use carrot_core::Result;
 use carrot_listener::{lock, wait, wait_until};
 
-use crate::connection::linked_channel::BrokerAnswer;
-
-/// A command that waits for its answer.
-#[derive(Debug, Default)]
-pub(crate) struct BrokerCall {
-    answer: Mutex<Option<Result<BrokerAnswer>>>,
+/// A call that waits for its answer.
+#[derive(Debug)]
+pub struct PendingCall<T> {
+    answer: Mutex<Option<Result<T>>>,
     answered: Condvar,
 }
 
-impl BrokerCall {
+impl<T> Default for PendingCall<T> {
+    fn default() -> PendingCall<T> {
+        PendingCall { answer: Mutex::new(None), answered: Condvar::new() }
+    }
+}
+
+impl<T> PendingCall<T> {
     /// Waits for the answer. Returns `None` if `timeout` passed first.
     ///
     /// # Errors
-    /// The error of the connection, if it was lost.
-    pub(crate) fn wait(&self, timeout: Duration) -> Option<Result<BrokerAnswer>> {
+    /// The error that the call was answered with.
+    pub fn wait(&self, timeout: Duration) -> Option<Result<T>> {
         let deadline = Instant::now().checked_add(timeout);
         let mut answer = lock(&self.answer);
         loop {
@@ -36,7 +40,8 @@ impl BrokerCall {
         }
     }
 
-    pub(crate) fn answer(&self, answer: Result<BrokerAnswer>) {
+    /// Wakes the thread that waits.
+    pub fn answer(&self, answer: Result<T>) {
         *lock(&self.answer) = Some(answer);
         self.answered.notify_all();
     }
