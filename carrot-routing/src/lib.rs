@@ -39,6 +39,7 @@
 mod behaviour;
 mod binding_index;
 mod copies;
+mod death_record;
 mod error;
 mod exchange;
 mod headers;
@@ -53,6 +54,7 @@ mod topic;
 
 pub use behaviour::{ExchangeBehaviour, standard_exchanges};
 pub use copies::{BCC, CC, copy_keys};
+pub use death_record::DeathRecord;
 pub use error::RoutingError;
 pub use exchange::RoutingExchange;
 pub use headers::{HeaderMatch, InvalidMatch, NumberMatch};

@@ -2,21 +2,11 @@
 
 use carrot_core::backend::Content;
 use carrot_core::{Headers, Value};
-use carrot_routing::{CC, copy_keys};
+use carrot_routing::{CC, DeathRecord, copy_keys};
 
 use crate::exchanges::death_mark::DeathMark;
 use crate::exchanges::queue_rules::DeadLetterRoute;
 
-/// The headers that record deaths.
-const RECORDS: [&str; 7] = [
-    "x-death",
-    "x-first-death-reason",
-    "x-first-death-queue",
-    "x-first-death-exchange",
-    "x-last-death-reason",
-    "x-last-death-queue",
-    "x-last-death-exchange",
-];
 /// The reason of every death here: a consumer has discarded the message.
 const REASON: &str = "rejected";
 
@@ -41,7 +31,7 @@ pub(crate) fn dead_letter(
 ) -> SentLetter {
     let mut headers = content.properties.headers().cloned().unwrap_or_default();
     if mark == DeathMark::None {
-        RECORDS.iter().for_each(|name| drop(headers.remove(name)));
+        DeathRecord::remove_all(&mut headers);
     }
     let is_readdressed = mark == DeathMark::Readdressed;
     note_death(&mut headers, content, is_readdressed, queue, seconds);
@@ -68,58 +58,22 @@ fn note_death(
     queue: &str,
     seconds: u64,
 ) {
-    let mut deaths = match headers.remove("x-death") {
+    let death = DeathRecord { queue, reason: REASON, exchange: &content.exchange };
+    let deaths = match headers.remove("x-death") {
         Some(Value::Array(deaths)) => deaths,
         _ => {
-            name_death(headers, "x-first-death", content, queue);
+            death.name(headers, "x-first-death");
             Vec::new()
         }
     };
-    name_death(headers, "x-last-death", content, queue);
-    let is = |table: &Headers, name: &str, text: &str| {
-        table.get(name).and_then(Value::as_str) == Some(text)
-    };
-    let same = |death: &Value| {
-        death
-            .as_table()
-            .is_some_and(|table| is(table, "queue", queue) && is(table, "reason", REASON))
-    };
-    let latest = match deaths.iter().position(same).map(|index| deaths.remove(index)) {
-        Some(Value::Table(mut table)) => {
-            let count = table.get("count").and_then(Value::as_i64).unwrap_or(0);
-            table.insert("count", count.saturating_add(1));
-            table
-        }
-        _ => new_record(content, is_readdressed, queue, seconds),
-    };
-    deaths.insert(0, latest.into());
+    death.name(headers, "x-last-death");
+    let deaths = death.count(deaths, || {
+        let original = content.properties.headers().filter(|_| !is_readdressed);
+        let copies = original.map(|headers| copy_keys(headers, CC)).unwrap_or_default();
+        let keys = std::iter::once(content.routing_key.as_str()).chain(copies);
+        death.first(seconds, keys, content.properties.expiration())
+    });
     headers.insert("x-death", deaths);
-}
-
-fn new_record(content: &Content, is_readdressed: bool, queue: &str, seconds: u64) -> Headers {
-    let headers = content.properties.headers().filter(|_| !is_readdressed);
-    let copies = headers.map(|headers| copy_keys(headers, CC));
-    let keys = std::iter::once(content.routing_key.as_str()).chain(copies.unwrap_or_default());
-    let mut record = Headers::from([
-        ("count", Value::I64(1)),
-        ("reason", REASON.into()),
-        ("queue", queue.into()),
-        ("time", Value::Timestamp(seconds)),
-        ("exchange", content.exchange.as_str().into()),
-        ("routing-keys", keys.map(Value::from).collect::<Vec<Value>>().into()),
-    ]);
-    if let Some(expiration) = content.properties.expiration() {
-        record.insert("original-expiration", expiration);
-    }
-    record
-}
-
-/// Sets the three headers that name one death.
-fn name_death(headers: &mut Headers, prefix: &str, content: &Content, queue: &str) {
-    let exchange = content.exchange.as_str();
-    for (name, value) in [("reason", REASON), ("queue", queue), ("exchange", exchange)] {
-        headers.insert(format!("{prefix}-{name}"), value);
-    }
 }
 
 #[cfg(test)]

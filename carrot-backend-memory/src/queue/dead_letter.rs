@@ -6,23 +6,13 @@ use std::sync::{Arc, Mutex};
 
 use carrot_core::backend::{Content, ShortString};
 use carrot_core::{Headers, Value};
+use carrot_routing::DeathRecord;
 
 use crate::header_order::sorted_by_name;
 use crate::queue::arguments::QueueRules;
 use crate::queue::message::RoutedMessage;
 use crate::release_rules::{DeadLetterRules, ReleaseRules};
 use crate::sync::lock;
-
-/// The headers that record deaths.
-const RECORDS: [&str; 7] = [
-    "x-death",
-    "x-first-death-reason",
-    "x-first-death-queue",
-    "x-first-death-exchange",
-    "x-last-death-reason",
-    "x-last-death-queue",
-    "x-last-death-exchange",
-];
 
 /// Why a message was dead-lettered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +113,7 @@ impl DeadLetter {
         let mut headers = properties.headers().cloned().unwrap_or_default();
         let rules = &release.dead_letters;
         if !self.message.has_died && !rules.counts_deaths_of_clients {
-            RECORDS.iter().for_each(|name| drop(headers.remove(name)));
+            DeathRecord::remove_all(&mut headers);
         }
         self.note_death(&mut headers, timestamp, rules);
 
@@ -152,45 +142,32 @@ impl DeadLetter {
     /// Adds a record to the front of `x-death`. A record of the same queue and reason is counted up
     /// and moved there instead.
     fn note_death(&self, headers: &mut Headers, timestamp: u64, rules: &DeadLetterRules) {
-        let (queue, reason) = (&*self.queue, self.reason.as_str());
         let exchange = &*self.message.content.exchange;
+        let death = DeathRecord { queue: &self.queue, reason: self.reason.as_str(), exchange };
         let mut deaths = match headers.remove("x-death") {
             Some(Value::Array(deaths)) => deaths,
             Some(_) => Vec::new(),
             None => {
-                name_death(headers, "x-first-death", queue, reason, exchange);
+                death.name(headers, "x-first-death");
                 Vec::new()
             }
         };
         if rules.names_last_death {
-            name_death(headers, "x-last-death", queue, reason, exchange);
+            death.name(headers, "x-last-death");
         }
         if deaths.len() > 1 && rules.counts_deaths_of_clients {
             deaths = grouped(deaths);
         }
-        let is = |table: &Headers, name: &str, text: &str| {
-            table.get(name).and_then(Value::as_str) == Some(text)
-        };
-        let same = |death: &Value| {
-            death
-                .as_table()
-                .is_some_and(|table| is(table, "queue", queue) && is(table, "reason", reason))
-        };
-        let latest = match deaths.iter().position(same) {
-            Some(index) => {
-                let Value::Table(mut table) = deaths.remove(index) else { return };
-                let count = table.get("count").and_then(Value::as_i64).unwrap_or(0);
-                table.insert("count", count + 1);
-                table
-            }
-            None => self.record(timestamp, rules),
-        };
-        deaths.insert(0, latest.into());
+        let deaths = death.count(deaths, || self.first_record(death, timestamp, rules));
         headers.insert("x-death", deaths);
     }
 
-    /// Returns the entry for the `x-death` header.
-    fn record(&self, timestamp: u64, rules: &DeadLetterRules) -> Headers {
+    fn first_record(
+        &self,
+        death: DeathRecord<'_>,
+        timestamp: u64,
+        rules: &DeadLetterRules,
+    ) -> Headers {
         let content = &self.message.content;
         let blind_keys = self.message.blind_keys.as_deref().unwrap_or_default();
         let is_hidden = self.message.has_new_key
@@ -198,20 +175,8 @@ impl DeadLetter {
             && blind_keys.iter().any(|key| **key == *content.routing_key);
         let keys = (!is_hidden).then_some(&*content.routing_key);
         let keys = keys.into_iter().chain(self.message.copies());
-        let mut record: Headers = [
-            ("count", Value::I64(1)),
-            ("reason", self.reason.as_str().into()),
-            ("queue", (&*self.queue).into()),
-            ("time", Value::Timestamp(timestamp)),
-            ("exchange", (&*content.exchange).into()),
-            ("routing-keys", keys.map(Value::from).collect::<Vec<Value>>().into()),
-        ]
-        .into();
-        if let Some(expiration) = content.properties.expiration().filter(|_| !self.hides_expiration)
-        {
-            record.insert("original-expiration", expiration);
-        }
-        record
+        let expiration = content.properties.expiration().filter(|_| !self.hides_expiration);
+        death.first(timestamp, keys, expiration)
     }
 }
 
@@ -256,11 +221,4 @@ fn is_cycle(queue: &str, deaths: &[Value]) -> bool {
     deaths[..=back].iter().all(|death| {
         death.as_table().is_some() && field(death, "reason").as_deref() != Some("rejected")
     })
-}
-
-/// Sets the three headers that name one death.
-fn name_death(headers: &mut Headers, prefix: &str, queue: &str, reason: &str, exchange: &str) {
-    for (name, value) in [("reason", reason), ("queue", queue), ("exchange", exchange)] {
-        headers.insert(format!("{prefix}-{name}"), value);
-    }
 }
