@@ -2,9 +2,10 @@
 //!
 //! * A [`LinkAttempt`] connects to the first of several addresses, within one deadline.
 //! * [`RoleLinks`] hold the connection of each role. One thread opens it, and the others wait.
-//! * A [`LinkLife`] knows how a connection ended, reports that, and holds what waits for answers.
-//! * A [`PendingCall`] waits for the answer to a call.
-//! * [`start_threads`] starts the reader and the writer of a connection, and [`write_items`] writes.
+//! * A [`LinkLife`] reports how a connection ended, and holds the entries that last as long.
+//! * A [`LinkCall`] waits for the answer to a call.
+//! * [`start_threads`] starts the reader and the writer of a connection. [`write_items`] is the
+//!   work of the writer.
 //! * A [`CallDeadline`] is the end of the time of a call.
 //!
 //! The crate knows no protocol. Programs do not use it.
@@ -16,14 +17,14 @@ mod call_deadline;
 #[cfg_attr(not(feature = "tls"), path = "no_client_tls.rs")]
 mod client_tls;
 mod link_attempt;
+mod link_call;
 mod link_life;
 mod link_threads;
-mod pending_call;
 mod role_links;
 
 pub use call_deadline::CallDeadline;
 pub use link_attempt::LinkAttempt;
+pub use link_call::LinkCall;
 pub use link_life::LinkLife;
 pub use link_threads::{start_threads, write_items};
-pub use pending_call::PendingCall;
 pub use role_links::{RoleLink, RoleLinks, on_live_link};

@@ -6,18 +6,18 @@ use carrot_listener::{lock, wait, wait_until};
 
 /// A call that waits for its answer.
 #[derive(Debug)]
-pub struct PendingCall<T> {
+pub struct LinkCall<T> {
     answer: Mutex<Option<Result<T>>>,
     answered: Condvar,
 }
 
-impl<T> Default for PendingCall<T> {
-    fn default() -> PendingCall<T> {
-        PendingCall { answer: Mutex::new(None), answered: Condvar::new() }
+impl<T> Default for LinkCall<T> {
+    fn default() -> LinkCall<T> {
+        LinkCall { answer: Mutex::new(None), answered: Condvar::new() }
     }
 }
 
-impl<T> PendingCall<T> {
+impl<T> LinkCall<T> {
     /// Waits for the answer. Returns `None` if `timeout` passed first.
     ///
     /// # Errors

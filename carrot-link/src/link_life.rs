@@ -1,4 +1,4 @@
-//! The life of a connection: how it ended, and what its end concerns.
+//! The life of a connection: its end, and the entries that end with it.
 
 use std::fmt::Display;
 use std::sync::{Arc, Condvar, Mutex};

@@ -12,14 +12,14 @@ use crate::tls::{PeerTls, ServerTlsAcceptor, TlsIncoming, TlsOutgoing};
 /// A connected socket. Several threads may use it. One thread reads at a time, and one writes.
 #[derive(Debug)]
 pub struct PeerStream {
-    socket: PeerSocket,
+    socket: StreamSocket,
     /// The TLS session, after its handshake, if there is one.
     tls: OnceLock<PeerTls>,
 }
 
 /// The socket below a stream.
 #[derive(Debug)]
-enum PeerSocket {
+enum StreamSocket {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
@@ -28,32 +28,32 @@ enum PeerSocket {
 macro_rules! each {
     ($socket:expr, $each:ident => $use:expr) => {
         match $socket {
-            PeerSocket::Tcp($each) => $use,
+            StreamSocket::Tcp($each) => $use,
             #[cfg(unix)]
-            PeerSocket::Unix($each) => $use,
+            StreamSocket::Unix($each) => $use,
         }
     };
 }
 
 impl From<TcpStream> for PeerStream {
     fn from(socket: TcpStream) -> PeerStream {
-        PeerStream { socket: PeerSocket::Tcp(socket), tls: OnceLock::new() }
+        PeerStream { socket: StreamSocket::Tcp(socket), tls: OnceLock::new() }
     }
 }
 
 #[cfg(unix)]
 impl From<UnixStream> for PeerStream {
     fn from(socket: UnixStream) -> PeerStream {
-        PeerStream { socket: PeerSocket::Unix(socket), tls: OnceLock::new() }
+        PeerStream { socket: StreamSocket::Unix(socket), tls: OnceLock::new() }
     }
 }
 
 impl PeerStream {
     fn tcp(&self) -> Option<&TcpStream> {
         match &self.socket {
-            PeerSocket::Tcp(socket) => Some(socket),
+            StreamSocket::Tcp(socket) => Some(socket),
             #[cfg(unix)]
-            PeerSocket::Unix(_) => None,
+            StreamSocket::Unix(_) => None,
         }
     }
 
@@ -116,7 +116,7 @@ impl PeerStream {
     /// As [`PeerTls::read`].
     pub fn read(&self, side: &mut TlsIncoming, octets: &mut [u8]) -> io::Result<usize> {
         match (&self.socket, self.tls.get()) {
-            (PeerSocket::Tcp(socket), Some(tls)) => tls.read(side, socket, octets),
+            (StreamSocket::Tcp(socket), Some(tls)) => tls.read(side, socket, octets),
             (socket, _) => each!(socket, socket => (&mut &*socket).read(octets)),
         }
     }
@@ -128,7 +128,7 @@ impl PeerStream {
     /// The errors of the socket.
     pub fn write(&self, side: &mut TlsOutgoing, octets: &[u8]) -> io::Result<usize> {
         match (&self.socket, self.tls.get()) {
-            (PeerSocket::Tcp(socket), Some(tls)) => tls.write(side, socket, octets),
+            (StreamSocket::Tcp(socket), Some(tls)) => tls.write(side, socket, octets),
             (socket, _) => each!(socket, socket => (&mut &*socket).write(octets)),
         }
     }

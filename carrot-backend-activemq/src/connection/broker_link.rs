@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use carrot_core::{Error, Result};
-use carrot_link::{CallDeadline, LinkLife, PendingCall};
+use carrot_link::{CallDeadline, LinkCall, LinkLife};
 use carrot_listener::{OutgoingQueue, PeerStream};
 
 use crate::connection::handshake::{BrokerTraits, LOGIN};
@@ -34,7 +34,7 @@ pub(crate) struct BrokerLink {
     pub(crate) life: LinkLife<BrokerLinkEntries>,
 }
 
-/// What lasts as long as a connection.
+/// The entries that last as long as a connection.
 #[derive(Debug, Default)]
 pub(crate) struct BrokerLinkEntries {
     answers: HashMap<i32, AwaitedAnswer>,
@@ -45,7 +45,7 @@ pub(crate) struct BrokerLinkEntries {
 /// The receiver of an answer.
 #[derive(Debug)]
 enum AwaitedAnswer {
-    Call(Arc<PendingCall<BrokerAnswer>>),
+    Call(Arc<LinkCall<BrokerAnswer>>),
     Publication { channel: Weak<dyn LinkedChannel>, tag: u64 },
     Settlement(Weak<dyn LinkedChannel>),
 }
@@ -54,7 +54,7 @@ enum AwaitedAnswer {
 #[derive(Debug)]
 pub(crate) struct StartedCall {
     number: i32,
-    call: Arc<PendingCall<BrokerAnswer>>,
+    call: Arc<LinkCall<BrokerAnswer>>,
 }
 
 impl BrokerLink {
@@ -117,7 +117,7 @@ impl BrokerLink {
     /// Sends a command that the broker answers.
     pub(crate) fn start(&self, body: CommandBody) -> Result<StartedCall> {
         let number = self.next_command();
-        let call = Arc::new(PendingCall::default());
+        let call = Arc::new(LinkCall::default());
         self.await_answer(number, AwaitedAnswer::Call(Arc::clone(&call)))?;
         let head = CommandHead { id: number, needs_answer: true };
         let command = OpenWireCommand::Command(head, body);
@@ -174,7 +174,7 @@ impl BrokerLink {
         deadline: CallDeadline,
     ) -> Result<BrokerAnswer> {
         let (number, frame) = self.message_frame(WireMessage { needs_answer: true, ..message });
-        let call = Arc::new(PendingCall::default());
+        let call = Arc::new(LinkCall::default());
         self.await_answer(number, AwaitedAnswer::Call(Arc::clone(&call)))?;
         self.outgoing.add_and_wake(frame);
         self.finish(operation, &StartedCall { number, call }, deadline)

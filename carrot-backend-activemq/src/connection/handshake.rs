@@ -45,7 +45,7 @@ pub(crate) struct BrokerTraits {
     pub(crate) max_frame: u64,
 }
 
-/// What a client tells a broker.
+/// The names and options of a client that logs in.
 pub(crate) struct LoginRequest<'a> {
     pub(crate) attempt: &'a LinkAttempt,
     pub(crate) options: &'a ConnectionOptions,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use carrot_core::backend::{Delivery, Event};
 use carrot_core::{Error, Result};
-use carrot_link::{LinkLife, PendingCall, write_items};
+use carrot_link::{LinkCall, LinkLife, write_items};
 use carrot_listener::{OutgoingQueue, PeerStream};
 
 use crate::client::channel_state::LinkChannel;
@@ -31,12 +31,12 @@ pub(crate) struct LinkShared {
     pub(crate) life: LinkLife<LinkEntries>,
 }
 
-/// What lasts as long as a connection.
+/// The entries that last as long as a connection.
 #[derive(Debug, Default)]
 pub(crate) struct LinkEntries {
     /// The reason why the host blocks publishers.
     blocked: Option<String>,
-    calls: HashMap<u32, Arc<PendingCall<CallAnswer>>>,
+    calls: HashMap<u32, Arc<LinkCall<CallAnswer>>>,
     channels: HashMap<u32, Weak<LinkChannel>>,
 }
 
@@ -50,8 +50,8 @@ impl LinkShared {
     }
 
     /// Adds a call, whose answer may follow.
-    pub(crate) fn begin_call(&self, number: u32) -> Result<Arc<PendingCall<CallAnswer>>> {
-        let call = Arc::new(PendingCall::default());
+    pub(crate) fn begin_call(&self, number: u32) -> Result<Arc<LinkCall<CallAnswer>>> {
+        let call = Arc::new(LinkCall::default());
         let waiting = Arc::clone(&call);
         self.life.add(|entries| drop(entries.calls.insert(number, waiting)))?;
         Ok(call)
