@@ -1,52 +1,51 @@
-//! Text of messages, so that it cannot control the terminal.
+//! Text for a terminal, which it cannot control.
+//!
+//! Two forms exist. [`text`] is for everything that people read, and is applied where the text is
+//! written: applied twice, it changes nothing more. [`octets`] also escapes the backslash, so that
+//! each body has one form.
 
 use std::fmt::Write;
 
-/// Escapes everything but printable characters. A line break is escaped, too.
-pub(crate) fn line(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\\' => escaped.push_str("\\\\"),
-            _ if is_misleading(character) => {
-                let _ = write!(escaped, "{}", character.escape_unicode());
-            }
-            _ if character.is_control() => {
-                let _ = write!(escaped, "{}", character.escape_default());
-            }
-            _ => escaped.push(character),
-        }
-    }
-    escaped
+use carrot::backend::printable;
+
+/// Escapes the characters that control a terminal, are invisible or change the direction of text.
+/// A line break is escaped, too. A backslash stays.
+pub(crate) fn text(text: &str) -> String {
+    printable(usize::MAX, text)
 }
 
-/// Escapes what would control a terminal in a line of JSON, which stays the same value.
-pub(crate) fn json(line: &str) -> String {
-    let mut escaped = String::with_capacity(line.len());
-    for character in line.chars() {
-        if is_misleading(character) || character.is_control() {
-            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
-        } else {
+/// As [`text`], but line breaks stay.
+pub(crate) fn lines(of: &str) -> String {
+    of.split('\n').map(text).collect::<Vec<_>>().join("\n")
+}
+
+/// Escapes what would control a terminal in JSON, which stays the same value. Line breaks between
+/// the values stay.
+pub(crate) fn json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character == '\n' || is_printable(character) {
             escaped.push(character);
+        } else {
+            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
         }
     }
     escaped
 }
 
-/// Whether a character changes the direction of text, or is invisible.
-fn is_misleading(character: char) -> bool {
-    matches!(character,
-        '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}'
-        | '\u{feff}')
+/// Whether [`text`] leaves a character as it is.
+fn is_printable(character: char) -> bool {
+    match character.is_ascii() {
+        true => !character.is_ascii_control(),
+        false => text(character.encode_utf8(&mut [0; 4])).starts_with(character),
+    }
 }
 
-/// Escapes octets: text as [`line`] does, and others as `\xff`.
+/// Escapes octets: text as [`text`] does, the backslash as `\\`, and others as `\xff`.
 pub(crate) fn octets(octets: &[u8]) -> String {
     let mut escaped = String::with_capacity(octets.len());
     for chunk in octets.utf8_chunks() {
-        escaped.push_str(&line(chunk.valid()));
+        escaped.push_str(&text(&chunk.valid().replace('\\', "\\\\")));
         for octet in chunk.invalid() {
             let _ = write!(escaped, "\\x{octet:02x}");
         }
@@ -66,6 +65,19 @@ mod tests {
         assert_eq!(octets("\u{202e}txt.exe".as_bytes()), "\\u{202e}txt.exe");
         assert_eq!(octets(b"\xff\xc3"), "\\xff\\xc3");
         assert_eq!(octets(b"C:\\new"), "C:\\\\new");
+    }
+
+    #[test]
+    fn text_that_is_escaped_again_is_the_same() {
+        for (given, escaped) in [
+            ("red \u{1b}[31m\n", "red \\u{1b}[31m\\n"),
+            ("\u{202e}\u{2060}\u{200b}\u{85}", "\\u{202e}\\u{2060}\\u{200b}\\u{85}"),
+            ("C:\\new \"x\"", "C:\\new \"x\""),
+        ] {
+            assert_eq!(text(given), escaped);
+            assert_eq!(text(escaped), escaped);
+        }
+        assert_eq!(lines("a\u{7}\nb\t"), "a\\u{7}\nb\\t");
     }
 
     #[test]

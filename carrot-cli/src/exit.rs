@@ -6,9 +6,11 @@ use std::process::ExitCode;
 
 use carrot::Error;
 
+use crate::escaping;
+
 pub(crate) type Result<T> = std::result::Result<T, CommandFailure>;
 
-/// Why a command did not do everything.
+/// Why a command did not do everything. Displays its text escaped.
 #[derive(Debug)]
 pub(crate) struct CommandFailure {
     code: u8,
@@ -79,9 +81,22 @@ impl CommandFailure {
     }
 }
 
+/// Prints the text of clap: the help, or the error of an argument. Colours are left out if they
+/// would be those of an argument.
+pub(crate) fn print_usage_error(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    let escaped = escaping::lines(&text);
+    if escaped == text {
+        let _ = error.print();
+    } else {
+        let _ = write!(std::io::stderr().lock(), "{escaped}");
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
+}
+
 impl fmt::Display for CommandFailure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.text)
+        formatter.write_str(&escaping::text(&self.text))
     }
 }
 
@@ -96,7 +111,7 @@ impl From<Error> for CommandFailure {
             Error::Timeout { .. } => 7,
             _ => 1,
         };
-        CommandFailure { code, text: crate::escaping::line(&error.to_string()) }
+        CommandFailure { code, text: error.to_string() }
     }
 }
 

@@ -30,7 +30,10 @@ use clap::Parser;
 use crate::arguments::CommandLine;
 
 fn main() -> ExitCode {
-    let arguments = CommandLine::parse();
+    let arguments = match CommandLine::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::print_usage_error(&error),
+    };
     match arguments.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -66,8 +66,7 @@ impl MessageRecord {
 
     /// Reads a line of JSON.
     pub(crate) fn read(line: &str) -> Result<MessageRecord> {
-        serde_json::from_str(line)
-            .map_err(|error| CommandFailure::input(escaping::line(&error.to_string())))
+        serde_json::from_str(line).map_err(|error| CommandFailure::input(error.to_string()))
     }
 }
 

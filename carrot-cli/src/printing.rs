@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::escaping;
 use crate::exit::{CommandFailure, Result};
 
-/// Prints a line to the standard error output. A failure to print it fails nothing else.
+/// Prints a line to the standard error output, escaped. A failure to print it fails nothing else.
 macro_rules! note {
     ($($text:tt)*) => {
         $crate::printing::write_note(format_args!($($text)*))
@@ -18,6 +18,7 @@ macro_rules! note {
 
 /// See [`note`].
 pub(crate) fn write_note(text: fmt::Arguments<'_>) {
+    let text = escaping::text(&text.to_string());
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
@@ -45,9 +46,9 @@ pub(crate) fn table_of(names: &[&str], entries: &[Vec<Value>]) -> Table {
     table.set_header(names.iter().map(|name| name.replace('_', " ")));
     for entry in entries {
         table.add_row(entry.iter().map(|value| match value {
-            Value::String(text) => escaping::line(text),
+            Value::String(text) => escaping::text(text),
             Value::Null => "-".into(),
-            other => other.to_string(),
+            other => escaping::json(&other.to_string()),
         }));
     }
     table
@@ -58,7 +59,7 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// Prints a line to the standard output. Fails if nothing reads it any more: the messages that the
+/// Prints a line to the standard output, which the caller has escaped. Fails if nothing reads it any more: the messages that the
 /// command has taken and not printed are requeued then.
 pub(crate) fn print_line(line: &str) -> Result<()> {
     let mut output = std::io::stdout().lock();

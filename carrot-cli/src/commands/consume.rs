@@ -11,7 +11,6 @@ use clap::{Args, ValueEnum};
 use crate::broker_arguments::{BrokerArguments, seconds};
 use crate::commands::losses::Losses;
 use crate::commands::printed_message::print_message;
-use crate::escaping;
 use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
 use crate::printing::counted;
@@ -285,11 +284,7 @@ impl ConsumeArguments {
         if interrupt.is_wanted() {
             return Ok(false);
         }
-        note!(
-            "carrot: {} ended with {status}, message id {}",
-            escaping::line(program),
-            escaping::line(message.id().unwrap_or("-"))
-        );
+        note!("carrot: {program} ended with {status}, message id {}", message.id().unwrap_or("-"));
         Ok(false)
     }
 }

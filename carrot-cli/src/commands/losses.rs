@@ -21,7 +21,6 @@ impl Losses {
             if role == Role::Consume {
                 *noticed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                 if reports {
-                    let error = crate::escaping::line(&error.to_string());
                     note!("carrot: the connection was lost, reconnecting: {error}");
                 }
             }

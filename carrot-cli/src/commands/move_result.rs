@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use carrot::Message;
 use serde_json::{Value, json};
 
-use crate::escaping;
 use crate::exit::{CommandFailure, Result};
 use crate::printing::{counted, print_entries, print_json, print_line};
 
@@ -122,7 +121,7 @@ impl MoveResult {
     /// Prints how many messages stay, and why.
     fn print_kept(&self, kept: u64) {
         for ((_, reason), number) in self.stays.iter().take(REPORTED) {
-            note!("carrot: {}: {}", staying(*number), escaping::line(reason));
+            note!("carrot: {}: {}", staying(*number), reason);
         }
         let more = self.stays.len().saturating_sub(REPORTED);
         if more > 0 {

@@ -17,17 +17,17 @@ pub(crate) fn print_message(content: &Content, redelivered: bool, json: bool) ->
     let redelivered = if redelivered { ", redelivered" } else { "" };
     let exchange = match content.exchange.as_str() {
         "" => "the default exchange".to_string(),
-        name => format!("exchange {}", escaping::line(name)),
+        name => format!("exchange {}", escaping::text(name)),
     };
     print_line(&format!(
         "{exchange}, routing key {}, {} bytes{redelivered}",
-        escaping::line(&content.routing_key),
+        escaping::text(&content.routing_key),
         content.body.len()
     ))?;
     let properties = serde_json::to_string(&content.properties)
         .map_err(|error| CommandFailure::other(error.to_string()))?;
     if properties != "{}" {
-        print_line(&format!("  {}", escaping::line(&properties).replace("\\\\", "\\")))?;
+        print_line(&format!("  {}", escaping::json(&properties)))?;
     }
     print_line(&format!("  {}", escaping::octets(&content.body)))
 }

@@ -6,7 +6,6 @@ use carrot::Queue;
 use clap::Args;
 
 use crate::broker_arguments::BrokerArguments;
-use crate::escaping;
 use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
 use crate::printing::print_entries;
@@ -63,7 +62,7 @@ impl PurgeArguments {
             ));
         }
         for (queue, ready) in self.queues.iter().zip(ready) {
-            note!("{}: {ready} ready messages", escaping::line(queue));
+            note!("{queue}: {ready} ready messages");
         }
         let mut errors = std::io::stderr().lock();
         write!(errors, "Delete them? [y/N] ")?;

@@ -37,7 +37,7 @@ impl RpcArguments {
                 print_line(&MessageRecord::of_content(answer.content()).line()?)
             }
             Ok(answer) => print_line(&match answer.text() {
-                Some(text) => escaping_but_lines(text),
+                Some(text) => octets_of_lines(text),
                 None => escaping::octets(answer.body()),
             }),
             Err(Error::Timeout { .. }) => {
@@ -48,7 +48,8 @@ impl RpcArguments {
     }
 }
 
-/// Escapes a text of several lines.
-fn escaping_but_lines(text: &str) -> String {
-    text.split('\n').map(escaping::line).collect::<Vec<_>>().join("\n")
+/// Escapes a body of several lines.
+fn octets_of_lines(text: &str) -> String {
+    let lines = text.split('\n').map(|line| escaping::octets(line.as_bytes()));
+    lines.collect::<Vec<_>>().join("\n")
 }

@@ -8,7 +8,6 @@ use clap::{Args, Subcommand};
 use crate::broker_arguments::BrokerArguments;
 use crate::commands::topology_check;
 use crate::commands::topology_export::ExportArguments;
-use crate::escaping;
 use crate::exit::{CommandFailure, Result};
 
 /// Declares, compares or exports exchanges, queues and bindings.
@@ -59,9 +58,7 @@ impl TopologyArguments {
 
 /// Reads a topology from a file of any of the three forms.
 fn read(path: &Path, vhost: &str) -> Result<Topology> {
-    let failed = |reason: String| {
-        CommandFailure::input(format!("{}: {}", path.display(), escaping::line(&reason)))
-    };
+    let failed = |reason: String| CommandFailure::input(format!("{}: {}", path.display(), reason));
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("toml") => toml::from_str(&text).map_err(|error| failed(error.to_string())),

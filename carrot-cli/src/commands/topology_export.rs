@@ -52,7 +52,8 @@ impl ExportArguments {
         if is_definitions {
             let mut definitions = inspection.definitions(&scope)?;
             definitions.extend(lists);
-            return print_line(&format!("{:#}", Value::Object(definitions)));
+            let definitions = format!("{:#}", Value::Object(definitions));
+            return print_line(&escaping::json(&definitions));
         }
         // The lists do not name their virtual host.
         let topology = Topology::from_definitions(&Value::Object(lists).to_string(), "")?;
@@ -77,7 +78,8 @@ impl ExportArguments {
             ExportFormat::Toml => as_toml(topology)?,
             _ => as_json(topology)?,
         };
-        print_line(text.trim_end())
+        // The strings of TOML have the escapes of JSON.
+        print_line(&escaping::json(text.trim_end()))
     }
 }
 
@@ -188,8 +190,7 @@ fn as_toml(topology: &Topology) -> Result<String> {
     exported(topology, |headers| toml::Value::try_from(headers))
         .and_then(|exported| toml::to_string(&exported))
         .map_err(|error| {
-            let reason = escaping::line(&error.to_string());
-            CommandFailure::other(format!("TOML cannot hold an argument: {reason}: --format json"))
+            CommandFailure::other(format!("TOML cannot hold an argument: {error}: --format json"))
         })
 }
 

@@ -6,7 +6,6 @@ use carrot::config::Secret;
 use serde_json::{Map, Value, json};
 
 use crate::control::{ControlUrl, entries};
-use crate::escaping;
 use crate::exit::{CommandFailure, Result};
 use crate::http::{HttpAnswer, HttpClient};
 use crate::inspection::{EntityKind, Inspection, VhostScope};
@@ -59,18 +58,16 @@ impl HostedControl {
 
     fn refusal(&self, vhost: Option<&str>, answer: &HttpAnswer) -> CommandFailure {
         let base = self.http.base();
-        let raw_reason = answer.reason();
-        let reason = escaping::line(&raw_reason);
+        let reason = answer.reason();
         match (answer.status, vhost) {
             (401, _) => CommandFailure::refused(format!(
                 "{base} refuses the token: each start of the broker has a token of its own{reason}"
             )),
             (404, Some(vhost)) => CommandFailure::different(format!(
-                "{base} has no virtual host \"{}\", or is no control interface{reason}",
-                escaping::line(vhost)
+                "{base} has no virtual host {vhost:?}, or is no control interface{reason}"
             )),
             (status, _) => self.http.unexpected(&format!(
-                "the status is {status}, which a control interface does not have here{raw_reason}"
+                "the status is {status}, which a control interface does not have here{reason}"
             )),
         }
     }

@@ -8,7 +8,6 @@ use ureq::Agent;
 use ureq::http::Response;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use crate::escaping;
 use crate::exit::{CommandFailure, Result};
 use crate::http::HttpAnswer;
 
@@ -82,11 +81,11 @@ impl HttpClient {
 
     /// The failure for an answer that is not understood.
     pub(crate) fn unexpected(&self, reason: &str) -> CommandFailure {
-        CommandFailure::other(format!("{}: {}", self.base, escaping::line(reason)))
+        CommandFailure::other(format!("{}: {}", self.base, reason))
     }
 
     fn failure(&self, error: &ureq::Error) -> CommandFailure {
-        let text = format!("{}: {}", self.base, escaping::line(&error.to_string()));
+        let text = format!("{}: {}", self.base, error);
         match error {
             ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect)
             | ureq::Error::HostNotFound

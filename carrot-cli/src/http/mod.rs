@@ -36,7 +36,7 @@ impl HttpAnswer {
             .map_err(|error| format!("the answer is no JSON: {error}"))
     }
 
-    /// Returns the reason in the body of a refusal, cut, after a colon. It is not escaped.
+    /// Returns the reason in the body of a refusal, cut, after a colon.
     pub(crate) fn reason(&self) -> String {
         let body = serde_json::from_slice::<Value>(&self.body).unwrap_or_default();
         let reason = ["reason", "error"].iter().find_map(|name| body.get(*name)?.as_str());

@@ -7,7 +7,6 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
-use crate::escaping;
 use crate::exit::{CommandFailure, Result};
 use crate::http::{HttpAnswer, HttpClient};
 use crate::inspection::{EntityKind, Inspection, VhostScope};
@@ -95,26 +94,24 @@ impl ManagementClient {
 
     /// The failure for an answer with another status.
     fn refusal(&self, scope: &VhostScope, answer: &HttpAnswer) -> CommandFailure {
-        let user = escaping::line(&self.user);
+        let user = &self.user;
         let base = self.base();
-        let raw_reason = answer.reason();
-        let reason = escaping::line(&raw_reason);
+        let reason = answer.reason();
         let (vhost, on_vhost) = match scope {
             VhostScope::One(vhost) => {
-                let vhost = escaping::line(vhost);
-                let on_vhost = format!(", or permissions on virtual host \"{vhost}\"");
-                (format!("has no virtual host \"{vhost}\", or "), on_vhost)
+                let on_vhost = format!(", or permissions on virtual host {vhost:?}");
+                (format!("has no virtual host {vhost:?}, or "), on_vhost)
             }
             VhostScope::All => Default::default(),
         };
         match answer.status {
             401 => CommandFailure::refused(format!(
-                "{base} refuses user \"{user}\": the password is wrong, or the user lacks a tag \
+                "{base} refuses user {user:?}: the password is wrong, or the user lacks a tag \
                  such as monitoring{on_vhost}{reason}"
             )),
-            403 => CommandFailure::refused(format!("{base} refuses user \"{user}\"{reason}")),
+            403 => CommandFailure::refused(format!("{base} refuses user {user:?}{reason}")),
             404 => CommandFailure::different(format!("{base} {vhost}is no management API{reason}")),
-            status => self.http.unexpected(&format!("the status is {status}{raw_reason}")),
+            status => self.http.unexpected(&format!("the status is {status}{reason}")),
         }
     }
 }

@@ -23,6 +23,7 @@ mod doctor_advice;
 mod doctor_control;
 #[cfg(feature = "management")]
 mod doctor_management;
+mod escaped_names;
 mod failures;
 #[cfg(feature = "management")]
 mod hosted_control;

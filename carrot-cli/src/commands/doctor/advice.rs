@@ -123,6 +123,6 @@ pub(super) fn of_other_protocol(first: &[u8], scheme: Scheme) -> (String, String
         named("STOMP", port)
     } else {
         let shown = escaping::octets(first);
-        (format!("another protocol, which begins with {shown:?}"), port)
+        (format!("another protocol, which begins with \"{shown}\""), port)
     }
 }

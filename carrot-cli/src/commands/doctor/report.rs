@@ -147,10 +147,10 @@ impl CheckReport {
             return print_json(&entry);
         }
         let took = milliseconds.map_or_else(String::new, |number| format!("{number:.1} ms"));
-        let detail = escaping::line(detail);
+        let detail = escaping::text(detail);
         print_line(&format!("{result:<8} {:<12} {took:>11}  {detail}", check.name()))?;
         match advice {
-            Some(advice) => print_line(&format!("{:35}{advice}", "")),
+            Some(advice) => print_line(&format!("{:35}{}", "", escaping::text(advice))),
             None => Ok(()),
         }
     }

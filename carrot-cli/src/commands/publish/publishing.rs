@@ -11,7 +11,6 @@ use carrot::{Connection, Error, Exchange, Publisher};
 
 use super::publish_counts::PublishCounts;
 use crate::broker_arguments::BrokerArguments;
-use crate::escaping;
 use crate::exit::Result;
 use crate::interrupt::Interrupt;
 
@@ -143,7 +142,7 @@ impl Publishing {
 
 /// Describes a message that no queue has taken.
 fn failure_text(error: &Error) -> String {
-    let text = match error {
+    match error {
         Error::Unroutable { returned } if returned.exchange.is_empty() => {
             format!(
                 "no queue is named {:?} ({} {})",
@@ -151,6 +150,5 @@ fn failure_text(error: &Error) -> String {
             )
         }
         other => other.to_string(),
-    };
-    escaping::line(&text)
+    }
 }

@@ -32,7 +32,7 @@ pub(super) fn picture(
         lines.push(String::new());
     }
     let last = match problem {
-        Some(problem) => format!("the numbers are old: {}", escaping::line(problem)),
+        Some(problem) => format!("the numbers are old: {}", escaping::text(problem)),
         None => "q ends".into(),
     };
     // The header of the table, and the last line.
@@ -98,7 +98,7 @@ fn heading(name: &str) -> &str {
 
 fn cell(value: &Value) -> String {
     match value {
-        Value::String(text) => escaping::line(text),
+        Value::String(text) => escaping::text(text),
         Value::Null => "-".into(),
         other => other.to_string(),
     }
