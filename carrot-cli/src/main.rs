@@ -6,6 +6,7 @@ mod printing;
 mod arguments;
 mod broker_arguments;
 mod commands;
+mod confirm_window;
 mod control;
 mod escaping;
 mod exit;

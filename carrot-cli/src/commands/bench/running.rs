@@ -1,18 +1,17 @@
 //! The producers, the consumers, and their measurements.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use carrot::publish::Confirmation;
 use carrot::{Consumer, Error, Publisher, Queue};
 
 use super::bench_arguments::BenchArguments;
 use super::bench_connections::BenchConnections;
 use super::histogram::Histogram;
 use super::watching::{BenchSample, Watching};
+use crate::confirm_window::ConfirmWindow;
 use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
 
@@ -218,7 +217,7 @@ impl BenchRun {
     }
 
     fn produce(&self, publisher: &Publisher) -> Result<()> {
-        let mut waiting = VecDeque::new();
+        let mut window = ConfirmWindow::new(self.arguments.window as usize);
         let mut body = vec![b'.'; self.arguments.size as usize];
         while self.may_publish() {
             let time = nanoseconds(self.started.elapsed());
@@ -230,23 +229,19 @@ impl BenchRun {
             if self.arguments.no_confirm {
                 continue;
             }
-            waiting.push_back(confirmation);
-            while waiting.front().is_some_and(Confirmation::is_resolved)
-                || waiting.len() >= self.arguments.window as usize
-            {
-                self.take_answer(&mut waiting)?;
+            window.add((), confirmation);
+            while let Some(((), answer)) = window.next() {
+                self.count(answer)?;
             }
         }
-        while !waiting.is_empty() {
-            self.take_answer(&mut waiting)?;
+        while let Some(((), answer)) = window.wait() {
+            self.count(answer)?;
         }
         Ok(publisher.flush()?)
     }
 
-    /// Waits for the oldest answer.
-    fn take_answer(&self, waiting: &mut VecDeque<Confirmation>) -> Result<()> {
-        let Some(confirmation) = waiting.pop_front() else { return Ok(()) };
-        match confirmation.wait() {
+    fn count(&self, answer: carrot::Result<()>) -> Result<()> {
+        match answer {
             Ok(()) => self.confirmed.fetch_add(1, Ordering::AcqRel),
             Err(Error::Refused) => self.refused.fetch_add(1, Ordering::AcqRel),
             Err(error) => return Err(error.into()),

@@ -1,16 +1,16 @@
 //! Messages that are sent, and the answers to them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use carrot::message::Properties;
-use carrot::publish::Confirmation;
 use carrot::{Connection, Error, Exchange, Publisher};
 
 use super::publish_counts::PublishCounts;
 use crate::broker_arguments::BrokerArguments;
+use crate::confirm_window::{Answered, ConfirmWindow};
 use crate::exit::Result;
 use crate::interrupt::Interrupt;
 
@@ -25,7 +25,8 @@ pub(super) struct Publishing {
     /// For each message, until its confirm.
     timeout: Duration,
     publishers: HashMap<String, Publisher>,
-    waiting: VecDeque<(u64, Confirmation)>,
+    /// By the numbers of the messages.
+    window: ConfirmWindow<u64>,
     rate: Option<f64>,
     /// Whether a message without an id gets one.
     makes_ids: bool,
@@ -45,7 +46,7 @@ impl Publishing {
             connection: broker.connect()?,
             timeout: broker.timeout,
             publishers: HashMap::new(),
-            waiting: VecDeque::new(),
+            window: ConfirmWindow::new(WINDOW),
             rate,
             makes_ids,
             started: Instant::now(),
@@ -81,16 +82,14 @@ impl Publishing {
             if !self.keep_rate() && time > 0 {
                 return Ok(());
             }
-            while self.waiting.len() >= WINDOW {
-                self.take_answer()?;
-            }
             let Some(publisher) = self.publishers.get(exchange) else { return Ok(()) };
             let message = publisher.message().routing_key(routing_key).mandatory();
             let message = if self.makes_ids { message } else { message.without_message_id() };
             let message = message.properties(|_| properties.clone());
             let confirmation = message.publish_bytes(body)?;
             let number = self.counts.sent.fetch_add(1, Ordering::AcqRel) + 1;
-            self.waiting.push_back((number, confirmation));
+            self.window.add(number, confirmation);
+            self.take_answers()?;
         }
         Ok(())
     }
@@ -103,18 +102,16 @@ impl Publishing {
         self.interrupt.wait(due.saturating_sub(self.started.elapsed()))
     }
 
-    /// Takes the answers that are here.
+    /// Takes the answers that are here, and waits for others until the window has room.
     pub(super) fn take_answers(&mut self) -> Result<()> {
-        while self.waiting.front().is_some_and(|(_, confirmation)| confirmation.is_resolved()) {
-            self.take_answer()?;
+        while let Some(answered) = self.window.next() {
+            self.count(answered)?;
         }
         Ok(())
     }
 
-    /// Waits for the oldest answer.
-    fn take_answer(&mut self) -> Result<()> {
-        let Some((number, confirmation)) = self.waiting.pop_front() else { return Ok(()) };
-        match confirmation.wait() {
+    fn count(&self, (number, answer): Answered<u64>) -> Result<()> {
+        match answer {
             Ok(()) => self.counts.confirmed.fetch_add(1, Ordering::AcqRel),
             Err(error @ (Error::Unroutable { .. } | Error::Refused)) => {
                 if self.counts.failed() < REPORTED {
@@ -133,8 +130,8 @@ impl Publishing {
     /// Waits for all answers. Returns the first failure that is not counted.
     pub(super) fn finish(mut self) -> Result<()> {
         let mut finished = Ok(());
-        while !self.waiting.is_empty() {
-            finished = finished.and(self.take_answer());
+        while let Some(answered) = self.window.wait() {
+            finished = finished.and(self.count(answered));
         }
         finished
     }
