@@ -4,6 +4,7 @@
 mod printing;
 
 mod arguments;
+mod attended;
 mod broker_arguments;
 mod commands;
 mod confirm_window;

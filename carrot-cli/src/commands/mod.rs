@@ -8,6 +8,7 @@ pub(crate) mod count;
 pub(crate) mod declare;
 pub(crate) mod delete;
 pub(crate) mod doctor;
+mod held_messages;
 pub(crate) mod list;
 mod losses;
 mod move_back;

@@ -1,9 +1,10 @@
 //! `carrot move --back`: messages go to the queues that their headers name.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use carrot::{Connection, Error, Message, Queue};
 
+use crate::commands::held_messages::HeldMessages;
 use crate::commands::move_result::MoveResult;
 use crate::exit::Result;
 
@@ -30,34 +31,41 @@ pub(super) struct GoingBack<'a> {
     connection: &'a Connection,
     /// The queues that are known to exist.
     present: HashSet<String>,
+    /// Queues that take no message, with the reason.
+    failing: HashMap<String, String>,
 }
 
 impl<'a> GoingBack<'a> {
     pub(super) fn new(connection: &'a Connection) -> GoingBack<'a> {
-        GoingBack { connection, present: HashSet::new() }
+        GoingBack { connection, present: HashSet::new(), failing: HashMap::new() }
     }
 
     /// Moves a message, or holds it if its queue takes none.
-    pub(super) fn take(&mut self, message: Message, moved: &mut MoveResult) -> Result<Taken> {
+    pub(super) fn take(
+        &mut self,
+        message: Message,
+        held: &mut HeldMessages,
+        moved: &MoveResult,
+    ) -> Result<Taken> {
         let Some(queue) = origin(&message) else {
-            moved.hold(message);
+            moved.hold(message, held);
             return Ok(Taken::Done);
         };
         if message.unreadable().is_some() {
             let reason = format!("a part cannot be read, queue {queue:?}");
-            moved.stay(message, queue, reason);
+            moved.stay(message, queue, reason, held);
             return Ok(Taken::Done);
         }
-        self.look_for(&queue, moved)?;
-        if let Some(reason) = moved.failure_of(&queue).cloned() {
-            moved.stay(message, queue, reason);
+        self.look_for(&queue)?;
+        if let Some(reason) = self.failing.get(&queue).cloned() {
+            moved.stay(message, queue, reason, held);
             return Ok(Taken::Done);
         }
         match message.forward() {
             Ok(()) => moved.count(queue),
             Err(error) if is_of_message(&error) => {
                 let reason = format!("queue {queue:?}: {error}");
-                moved.fail(queue, reason);
+                self.failing.insert(queue, reason);
                 return Ok(Taken::ComesAgain);
             }
             Err(error) => return Err(error.into()),
@@ -66,12 +74,14 @@ impl<'a> GoingBack<'a> {
     }
 
     /// Notes whether the queue exists, at the first message for it.
-    fn look_for(&mut self, queue: &str, moved: &mut MoveResult) -> Result<()> {
-        if self.present.contains(queue) || moved.failure_of(queue).is_some() {
+    fn look_for(&mut self, queue: &str) -> Result<()> {
+        if self.present.contains(queue) || self.failing.contains_key(queue) {
             return Ok(());
         }
         match self.connection.declare_queue(Queue::existing(queue)) {
-            Err(Error::NotFound { .. }) => moved.fail(queue.into(), format!("no queue {queue:?}")),
+            Err(Error::NotFound { .. }) => {
+                self.failing.insert(queue.into(), format!("no queue {queue:?}"));
+            }
             Err(error) if error.is_disconnected() => return Err(error.into()),
             // A queue that cannot be looked at, such as an exclusive one, may take messages.
             _ => drop(self.present.insert(queue.into())),

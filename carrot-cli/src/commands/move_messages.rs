@@ -1,10 +1,15 @@
 //! `carrot move`.
 
-use carrot::config::Credentials;
-use carrot::{ConnectionOptions, Consumer, Message, Publisher, Queue};
-use clap::{ArgGroup, Args};
+use std::time::Duration;
 
+use carrot::config::Credentials;
+use carrot::{Connection, ConnectionOptions, Consumer, Message, Publisher, Queue};
+use clap::{ArgGroup, Args};
+use indicatif::ProgressBar;
+
+use crate::attended::attend;
 use crate::broker_arguments::BrokerArguments;
+use crate::commands::held_messages::HeldMessages;
 use crate::commands::move_back::{GoingBack, Taken, origin};
 use crate::commands::move_result::MoveResult;
 use crate::exit::{CommandFailure, Result};
@@ -24,7 +29,7 @@ Examples:
 /// Each message is confirmed by the broker in its new queue before it is acknowledged in the old
 /// one. A move that was ended can be run again; a message can be doubled then, and none is lost.
 /// --to keeps body and properties, except the name of another user, which brokers refuse.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(
     group = ArgGroup::new("destination").required(true).args(["to", "back"]),
     after_help = EXAMPLES
@@ -42,10 +47,16 @@ pub(crate) struct MoveArguments {
     /// Move to the queues that the headers name. Every publisher can write such headers
     #[arg(long, requires = "back", conflicts_with = "to")]
     trust_headers: bool,
-    /// Show the messages that would be moved, and move none. Holds the messages meanwhile, up to
-    /// 64 MiB
+    /// Show the messages that would be moved, and move none. Holds all messages meanwhile
     #[arg(long)]
     dry_run: bool,
+    /// Hold at most this many MiB of messages until the end: those that stay in their queue, and
+    /// all with --dry-run. A message counts with its properties and 256 bytes more. The command
+    /// ends with a report when the limit is reached, because AMQP cannot look behind a message
+    /// that was given back
+    #[arg(long, value_name = "MIB", default_value = "64",
+          value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    max_held: u32,
     /// The most messages to move. Looks at those that are in the queue at the beginning
     #[arg(long, short = 'n')]
     count: Option<u64>,
@@ -70,38 +81,31 @@ impl MoveArguments {
         let options = broker.options()?;
         let user = user_of(&options);
         let connection = interrupt.connecting(|| Ok(carrot::connect(options)?))?;
-        let ready = connection.declare_queue(Queue::existing(&self.from))?.message_count;
-        let consumer = connection.consumer(Queue::existing(&self.from)).build()?;
-        // Messages that come meanwhile, or come back, do not make the move endless.
-        let looks = u64::from(ready);
-        let only_shows = self.dry_run || (self.back && !self.trust_headers);
-        let mut moved = MoveResult::default();
-        let done = if only_shows {
-            self.show(&consumer, looks, &interrupt, &mut moved)
-        } else {
-            let publisher = match &self.to {
-                Some(queue) => {
-                    connection.declare_queue(Queue::existing(queue))?;
-                    let publisher = connection.publisher().send_timeout(broker.timeout);
-                    Some(publisher.routing_key(queue).mandatory().build()?)
-                }
-                None => None,
-            };
-            let mut way = match &publisher {
-                Some(publisher) => Way::Copying(Copying { publisher, user }),
-                None => Way::Back(GoingBack::new(&connection)),
-            };
-            self.move_all(&consumer, &mut way, looks, &interrupt, &mut moved)
+        let moved = MoveResult::default();
+        let progress = progress::bar(0);
+        let work = Moving {
+            arguments: self.clone(),
+            connection,
+            user,
+            timeout: broker.timeout,
+            interrupt: interrupt.clone(),
+            progress: progress.clone(),
+            moved: moved.clone(),
         };
-        let held = std::mem::take(&mut moved.held);
-        let number = held.len();
-        for message in held {
-            message.requeue()?;
-        }
-        consumer.close()?;
-        connection.close()?;
-        let looked = only_shows.then_some((number as u64, looks));
-        moved.report(broker.json, looked, number, done.is_ok())?;
+        let ended = attend("carrot-move", &interrupt, || moved.progress(), move || work.run())?;
+        progress.finish_and_clear();
+        let numbers = moved.numbers();
+        let only_shows = self.only_shows();
+        numbers.report(broker.json, only_shows, matches!(ended, Some(Ok(()))))?;
+        let Some(done) = ended else {
+            return Err(CommandFailure::interrupted(match only_shows {
+                true => "interrupted: the broker does not answer: the messages are requeued",
+                false => {
+                    "interrupted: the broker does not answer: the rest stays in its queue, and the \
+                     last messages may be in both"
+                }
+            }));
+        };
         done?;
         if interrupt.is_wanted() {
             return Err(CommandFailure::interrupted("interrupted: the rest stays in its queue"));
@@ -112,61 +116,12 @@ impl MoveArguments {
                  can write; --trust-headers moves the messages there, --to to a queue of your choice",
             ));
         }
-        moved.check()
+        if only_shows { Ok(()) } else { numbers.check() }
     }
 
-    /// Counts where the messages would go, and holds them.
-    fn show(
-        &self,
-        consumer: &Consumer,
-        looks: u64,
-        interrupt: &Interrupt,
-        moved: &mut MoveResult,
-    ) -> Result<()> {
-        for _ in 0..looks {
-            if interrupt.is_wanted() || self.is_enough(moved) || moved.is_full() {
-                break;
-            }
-            let Some(message) = consumer.fetch()? else { break };
-            let queue = self.to.clone().or_else(|| origin(&message));
-            if let Some(queue) = queue.filter(|_| self.is_meant(&message)) {
-                moved.count(queue);
-            }
-            moved.hold(message);
-        }
-        Ok(())
-    }
-
-    fn move_all(
-        &self,
-        consumer: &Consumer,
-        way: &mut Way<'_>,
-        mut looks: u64,
-        interrupt: &Interrupt,
-        moved: &mut MoveResult,
-    ) -> Result<()> {
-        let progress = progress::bar(self.bar_length(looks));
-        while looks > 0 && !interrupt.is_wanted() && !self.is_enough(moved) {
-            let Some(message) = consumer.fetch()? else { break };
-            looks -= 1;
-            progress.inc(1);
-            match (&mut *way, &self.to) {
-                _ if !self.is_meant(&message) => moved.hold(message),
-                (Way::Copying(copies), Some(queue)) => {
-                    copies.send(&message)?;
-                    message.ack()?;
-                    moved.count(queue.clone());
-                }
-                (Way::Back(back), _) => {
-                    if back.take(message, moved)? == Taken::ComesAgain {
-                        looks += 1;
-                    }
-                }
-                _ => moved.hold(message),
-            }
-        }
-        progress.finish_and_clear();
-        Ok(())
+    /// Whether no message is moved.
+    fn only_shows(&self) -> bool {
+        self.dry_run || (self.back && !self.trust_headers)
     }
 
     /// Whether --count messages were moved, or would be.
@@ -193,6 +148,108 @@ impl MoveArguments {
                     .is_some_and(|value| is_equal_header(value, &header.value))
             })
             && self.if_died_in.as_ref().is_none_or(died_in)
+    }
+}
+
+/// The work of a move, for a thread of its own.
+struct Moving {
+    arguments: MoveArguments,
+    connection: Connection,
+    user: Option<String>,
+    /// For the confirm of each message.
+    timeout: Duration,
+    interrupt: Interrupt,
+    progress: ProgressBar,
+    moved: MoveResult,
+}
+
+impl Moving {
+    /// Moves the messages, and requeues those that stay.
+    fn run(&self) -> Result<()> {
+        let from = &self.arguments.from;
+        let ready = self.connection.declare_queue(Queue::existing(from))?.message_count;
+        let consumer = self.connection.consumer(Queue::existing(from)).build()?;
+        self.moved.begin(ready.into());
+        let mut held = HeldMessages::new((self.arguments.max_held as usize) << 20);
+        let done = if self.arguments.only_shows() {
+            self.show(&consumer, ready.into(), &mut held)
+        } else {
+            self.move_messages(&consumer, ready.into(), &mut held)
+        };
+        let requeued = held.requeue(|| self.moved.requeue());
+        done.and(requeued)?;
+        consumer.close()?;
+        Ok(self.connection.close()?)
+    }
+
+    /// Whether to look at another one of `left` messages.
+    fn continues(&self, left: u64, held: &HeldMessages) -> bool {
+        if left == 0 || self.interrupt.is_wanted() || self.arguments.is_enough(&self.moved) {
+            return false;
+        }
+        if held.is_full() {
+            self.moved.fill();
+            return false;
+        }
+        true
+    }
+
+    /// Counts where the messages would go, and holds them. Looks at `left` messages: those that
+    /// come meanwhile, or come back, do not make the move endless.
+    fn show(&self, consumer: &Consumer, mut left: u64, held: &mut HeldMessages) -> Result<()> {
+        while self.continues(left, held) {
+            let Some(message) = consumer.fetch()? else { break };
+            let queue = self.arguments.to.clone().or_else(|| origin(&message));
+            if let Some(queue) = queue.filter(|_| self.arguments.is_meant(&message)) {
+                self.moved.count(queue);
+            }
+            self.moved.hold(message, held);
+            self.moved.look();
+            left -= 1;
+        }
+        Ok(())
+    }
+
+    fn move_messages(
+        &self,
+        consumer: &Consumer,
+        mut left: u64,
+        held: &mut HeldMessages,
+    ) -> Result<()> {
+        let publisher = match &self.arguments.to {
+            Some(queue) => {
+                self.connection.declare_queue(Queue::existing(queue))?;
+                let publisher = self.connection.publisher().send_timeout(self.timeout);
+                Some(publisher.routing_key(queue).mandatory().build()?)
+            }
+            None => None,
+        };
+        let mut way = match &publisher {
+            Some(publisher) => Way::Copying(Copying { publisher, user: self.user.clone() }),
+            None => Way::Back(GoingBack::new(&self.connection)),
+        };
+        self.progress.set_length(self.arguments.bar_length(left));
+        while self.continues(left, held) {
+            let Some(message) = consumer.fetch()? else { break };
+            match (&mut way, &self.arguments.to) {
+                _ if !self.arguments.is_meant(&message) => self.moved.hold(message, held),
+                (Way::Copying(copies), Some(queue)) => {
+                    copies.send(&message)?;
+                    message.ack()?;
+                    self.moved.count(queue.clone());
+                }
+                (Way::Back(back), _) => {
+                    if back.take(message, held, &self.moved)? == Taken::ComesAgain {
+                        continue;
+                    }
+                }
+                _ => self.moved.hold(message, held),
+            }
+            self.moved.look();
+            self.progress.inc(1);
+            left -= 1;
+        }
+        Ok(())
     }
 }
 

@@ -1,102 +1,135 @@
-//! The messages that `carrot move` has moved, and those that it holds.
+//! The numbers of messages that `carrot move` has moved and holds.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use carrot::Message;
 use serde_json::{Value, json};
 
+use crate::commands::held_messages::HeldMessages;
 use crate::exit::{CommandFailure, Result};
 use crate::printing::{counted, print_entries, print_json, print_line};
 
-/// The most bytes of messages that are held at once, to show where they would go.
-const MOST_HELD: usize = 64 << 20;
-/// The bytes that a message takes in addition to its body.
-const OF_MESSAGE: usize = 256;
 /// The most reasons that are printed one by one.
 const REPORTED: usize = 20;
 
-/// The result of a move.
-#[derive(Default)]
+/// The result of a move, which the thread that moves increases.
+#[derive(Clone, Default)]
 pub(super) struct MoveResult {
+    numbers: Arc<Mutex<MoveNumbers>>,
+}
+
+/// The numbers of a move.
+#[derive(Clone, Default)]
+pub(super) struct MoveNumbers {
     /// Messages that were moved, or would be.
     by_queue: BTreeMap<String, u64>,
     /// Messages that stay because of a failure, by the queue and the reason.
     stays: BTreeMap<(String, String), u64>,
-    /// Queues that take no message, with the reason.
-    failing: HashMap<String, String>,
-    /// All messages to requeue at the end.
-    pub(super) held: Vec<Message>,
-    held_bytes: usize,
+    /// Messages that were in the queue at the beginning.
+    ready: u64,
+    looked_at: u64,
+    /// Messages to requeue at the end.
+    held: u64,
+    requeued: u64,
+    /// Whether the held messages took as much memory as they may, before all were looked at.
+    is_full: bool,
 }
 
 impl MoveResult {
+    fn lock(&self) -> MutexGuard<'_, MoveNumbers> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how many messages are in the queue.
+    pub(super) fn begin(&self, ready: u64) {
+        self.lock().ready = ready;
+    }
+
+    /// Counts a message that was looked at.
+    pub(super) fn look(&self) {
+        self.lock().looked_at += 1;
+    }
+
     /// Counts a message that was moved to the queue, or would be.
-    pub(super) fn count(&mut self, queue: String) {
-        *self.by_queue.entry(queue).or_default() += 1;
+    pub(super) fn count(&self, queue: String) {
+        *self.lock().by_queue.entry(queue).or_default() += 1;
     }
 
     /// Returns how many messages were moved, or would be.
     pub(super) fn moved(&self) -> u64 {
-        self.by_queue.values().sum()
+        self.lock().moved()
     }
 
-    pub(super) fn hold(&mut self, message: Message) {
-        self.held_bytes = self.held_bytes.saturating_add(message.body().len() + OF_MESSAGE);
-        self.held.push(message);
+    /// Returns a number that each message increases.
+    pub(super) fn progress(&self) -> u64 {
+        let numbers = self.lock();
+        numbers.looked_at + numbers.requeued
     }
 
-    /// Whether the held messages take as much memory as they may.
-    pub(super) fn is_full(&self) -> bool {
-        self.held_bytes >= MOST_HELD
+    /// Holds a message until the end.
+    pub(super) fn hold(&self, message: Message, held: &mut HeldMessages) {
+        held.hold(message);
+        self.lock().held += 1;
     }
 
     /// Holds a message that its queue does not take.
-    pub(super) fn stay(&mut self, message: Message, queue: String, reason: String) {
-        *self.stays.entry((queue, reason)).or_default() += 1;
-        self.hold(message);
-    }
-
-    /// Returns why a queue takes no message, if that is known.
-    pub(super) fn failure_of(&self, queue: &str) -> Option<&String> {
-        self.failing.get(queue)
-    }
-
-    /// Notes that a queue takes no message.
-    pub(super) fn fail(&mut self, queue: String, reason: String) {
-        self.failing.insert(queue, reason);
-    }
-
-    /// Prints the result. `looked` is the number of messages that were looked at, of `ready`, if
-    /// none was moved. `is_done` is false if a failure has ended the move.
-    pub(super) fn report(
+    pub(super) fn stay(
         &self,
-        json: bool,
-        looked: Option<(u64, u64)>,
-        held: usize,
-        is_done: bool,
-    ) -> Result<()> {
-        let kept = match looked {
-            Some(_) => (held as u64).saturating_sub(self.moved()),
-            None => held as u64,
+        message: Message,
+        queue: String,
+        reason: String,
+        held: &mut HeldMessages,
+    ) {
+        // A name and a reason for each message, at worst.
+        held.count_bytes(queue.len() + reason.len());
+        self.hold(message, held);
+        *self.lock().stays.entry((queue, reason)).or_default() += 1;
+    }
+
+    /// Counts a message that was requeued.
+    pub(super) fn requeue(&self) {
+        self.lock().requeued += 1;
+    }
+
+    /// Notes that no further message can be held.
+    pub(super) fn fill(&self) {
+        self.lock().is_full = true;
+    }
+
+    /// Returns the numbers now.
+    pub(super) fn numbers(&self) -> MoveNumbers {
+        self.lock().clone()
+    }
+}
+
+impl MoveNumbers {
+    fn moved(&self) -> u64 {
+        self.by_queue.values().sum()
+    }
+
+    /// Prints the result. `only_shows` is whether no message was to be moved, and `is_done` is
+    /// false if a failure has ended the move.
+    pub(super) fn report(&self, json: bool, only_shows: bool, is_done: bool) -> Result<()> {
+        let (name, kept) = match only_shows {
+            true => ("would_move", self.held.saturating_sub(self.moved())),
+            false => ("moved", self.held),
         };
-        let name = if looked.is_some() { "would_move" } else { "moved" };
         if json {
-            let mut line = json!({ name: self.by_queue, "kept": kept });
-            match looked {
-                Some((looked, _)) => line["looked_at"] = looked.into(),
-                None => line["stays"] = self.stays.iter().map(stay_of).collect(),
+            let mut line =
+                json!({ name: self.by_queue, "kept": kept, "looked_at": self.looked_at });
+            if !only_shows {
+                line["stays"] = self.stays.iter().map(stay_of).collect();
             }
             print_json(&line)?;
         } else {
             self.print_table(name, is_done)?;
         }
-        if let Some((looked, ready)) =
-            looked.filter(|(looked, ready)| self.is_full() && looked < ready)
-        {
+        if self.is_full {
             note!(
-                "carrot: looked at {looked} of {}: they take {} MiB",
-                counted(ready, "message"),
-                MOST_HELD >> 20
+                "carrot: looked at {} of {}: the held ones take as much memory as --max-held allows",
+                self.looked_at,
+                counted(self.ready, "message"),
             );
         }
         if !json {
@@ -121,7 +154,7 @@ impl MoveResult {
     /// Prints how many messages stay, and why.
     fn print_kept(&self, kept: u64) {
         for ((_, reason), number) in self.stays.iter().take(REPORTED) {
-            note!("carrot: {}: {}", staying(*number), reason);
+            note!("carrot: {}: {reason}", staying(*number));
         }
         let more = self.stays.len().saturating_sub(REPORTED);
         if more > 0 {
@@ -134,9 +167,12 @@ impl MoveResult {
     }
 
     /// # Errors
-    /// Messages that stay because of a failure.
+    /// Messages that stay because of a failure, or that were not looked at.
     pub(super) fn check(&self) -> Result<()> {
         match self.stays.values().sum() {
+            0 if self.is_full => Err(CommandFailure::not_all(
+                "not every message was looked at: run again with a larger --max-held",
+            )),
             0 => Ok(()),
             number => {
                 let number = counted(number, "message");

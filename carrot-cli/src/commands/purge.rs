@@ -2,9 +2,10 @@
 
 use std::io::{IsTerminal, Write};
 
-use carrot::Queue;
+use carrot::{Connection, Queue};
 use clap::Args;
 
+use crate::attended::attend;
 use crate::broker_arguments::BrokerArguments;
 use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
@@ -35,15 +36,10 @@ impl PurgeArguments {
         let mut entries = Vec::new();
         let mut done = Ok(());
         for queue in &self.queues {
-            if interrupt.is_wanted() {
-                done =
-                    Err(CommandFailure::interrupted("interrupted: the other queues are as before"));
-                break;
-            }
-            match connection.purge_queue(queue) {
+            match purge(&connection, queue, &interrupt) {
                 Ok(purged) => entries.push(vec![queue.as_str().into(), purged.into()]),
-                Err(error) => {
-                    done = Err(error.into());
+                Err(failure) => {
+                    done = Err(failure);
                     break;
                 }
             }
@@ -74,5 +70,20 @@ impl PurgeArguments {
             return Ok(());
         }
         Err(CommandFailure::other("nothing was deleted"))
+    }
+}
+
+/// Purges a queue, unless the user ends the command. Returns the number of deleted messages.
+fn purge(connection: &Connection, queue: &str, interrupt: &Interrupt) -> Result<u32> {
+    if interrupt.is_wanted() {
+        return Err(CommandFailure::interrupted("interrupted: the other queues are as before"));
+    }
+    let (asked, name) = (connection.clone(), queue.to_string());
+    match attend("carrot-purge", interrupt, || 0, move || asked.purge_queue(&name))? {
+        Some(purged) => Ok(purged?),
+        None => Err(CommandFailure::interrupted(format!(
+            "interrupted: the broker does not answer: queue {queue:?} may be purged, the others \
+             are as before"
+        ))),
     }
 }

@@ -43,6 +43,9 @@ mod serve;
 #[cfg(all(unix, feature = "management"))]
 mod served_control;
 #[cfg(unix)]
+mod silent_broker;
+mod streams;
+#[cfg(unix)]
 mod terminal;
 mod topology;
 #[cfg(feature = "management")]

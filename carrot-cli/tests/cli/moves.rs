@@ -28,7 +28,10 @@ fn move_to_a_queue_keeps_properties_and_order(broker: &TestBroker) {
     assert_eq!(printed, format!("{{\"kept\":0,\"looked_at\":3,\"would_move\":{{\"{to}\":3}}}}\n"));
     assert_eq!((broker.ready(&from), broker.ready(&to)), (3, 0));
     let printed = broker.ok(&["move", &from, "--to", &to, "--json"]);
-    assert_eq!(printed, format!("{{\"kept\":0,\"moved\":{{\"{to}\":3}},\"stays\":[]}}\n"));
+    assert_eq!(
+        printed,
+        format!("{{\"kept\":0,\"looked_at\":3,\"moved\":{{\"{to}\":3}},\"stays\":[]}}\n")
+    );
     assert_eq!((broker.ready(&from), broker.ready(&to)), (0, 3));
     let printed = broker.ok(&["consume", &to, "--json"]);
     let bodies: Vec<String> = printed
@@ -131,7 +134,7 @@ fn move_back_leaves_what_names_no_queue(broker: &TestBroker) {
     broker.wait_for_ready(&from, 3);
     let moved = broker.ok(&["move", &from, "--back", "--trust-headers", "--json"]);
     let moved: Value = serde_json::from_str(&moved).unwrap();
-    assert_eq!(moved, json!({ "moved": {}, "kept": 3, "stays": [] }));
+    assert_eq!(moved, json!({ "moved": {}, "kept": 3, "looked_at": 3, "stays": [] }));
 }
 
 fn move_back_leaves_what_has_no_queue_any_more(broker: &TestBroker) {
@@ -152,7 +155,7 @@ fn move_back_leaves_what_has_no_queue_any_more(broker: &TestBroker) {
     let reason = format!("no queue {gone:?}");
     let stays = json!([{ "queue": gone, "reason": reason, "messages": 2 }]);
     let printed: Value = serde_json::from_str(&ran.output).unwrap();
-    assert_eq!(printed, json!({ "moved": {}, "kept": 2, "stays": stays }));
+    assert_eq!(printed, json!({ "moved": {}, "kept": 2, "looked_at": 2, "stays": stays }));
 }
 
 fn move_back_leaves_what_a_full_queue_refuses(broker: &TestBroker) {
@@ -229,4 +232,73 @@ fn purge_needs_a_yes(broker: &TestBroker) {
     let printed = broker.ok(&["purge", &queue, "--yes", "--json"]);
     assert_eq!(printed, format!("{{\"purged\":5,\"queue\":\"{queue}\"}}\n"));
     assert_eq!(broker.ready(&queue), 0);
+}
+
+/// Publishes this number of messages of 1 MiB, each with another header.
+fn publish_large(broker: &TestBroker, queue: &str, number: usize) {
+    let body = "x".repeat(1 << 20);
+    let line = |n| json!({ "body": body, "properties": { "headers": { "n": n } } }).to_string();
+    let lines: Vec<String> = (0..number).map(line).collect();
+    let arguments = ["publish", "-q", queue, "--json-lines", "--timeout", "60"];
+    let ran = broker.run(&arguments, &lines.join("\n"));
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+#[test]
+fn move_that_holds_as_much_as_it_may_gives_back_and_says_so() {
+    let broker = TestBroker::hosted("amqp");
+    let (from, to) = (broker.queue(&[]), broker.queue(&[]));
+    publish_large(&broker, &from, 6);
+    broker.ok(&["publish", "-q", &from, "x", "-H", "n:=6"]);
+    let arguments = ["move", &from, "--to", &to, "--if-header", "n:=6", "--max-held", "3"];
+    let ran = broker.run(&arguments, "");
+    assert_eq!(ran.code, 6, "{ran:?}");
+    assert!(ran.errors.contains("looked at 3 of 7 messages"), "{ran:?}");
+    assert!(ran.errors.contains("--max-held"), "{ran:?}");
+    broker.wait_for_ready(&from, 7);
+    let ran = broker.run(&[&arguments[..], &["--json"]].concat(), "");
+    let printed: Value = serde_json::from_str(&ran.output).unwrap();
+    let expected = json!({ "moved": {}, "kept": 3, "looked_at": 3, "stays": [] });
+    assert_eq!(printed, expected, "{ran:?}");
+    broker.wait_for_ready(&from, 7);
+    // What is moved is not held.
+    broker.ok(&["move", &from, "--to", &to, "--max-held", "1"]);
+    broker.wait_for_ready(&to, 7);
+    let arguments = ["move", &to, "--to", &from, "--if-header", "n:=6", "--max-held", "7"];
+    broker.ok(&arguments);
+    assert_eq!((broker.ready(&from), broker.ready(&to)), (1, 6));
+}
+
+#[test]
+fn move_counts_small_messages_and_their_properties_against_its_limit() {
+    let broker = TestBroker::hosted("amqp");
+    let (from, to) = (broker.queue(&[]), broker.queue(&[]));
+    let looked_at = || {
+        let arguments = ["move", &from, "--to", &to, "--if-header", "a=b", "--max-held", "1"];
+        let ran = broker.run(&[&arguments[..], &["--json"]].concat(), "");
+        assert_eq!(ran.code, 6, "{ran:?}");
+        let printed: Value = serde_json::from_str(&ran.output).unwrap();
+        printed["looked_at"].as_u64().unwrap()
+    };
+    broker.ok(&["publish", "-q", &from, "", "--count", "5000"]);
+    assert!((1000..4097).contains(&looked_at()));
+    broker.ok(&["purge", &from, "--yes"]);
+    let header = format!("h={}", "x".repeat(50_000));
+    broker.ok(&["publish", "-q", &from, "", "-H", &header, "--count", "50"]);
+    assert!((15..25).contains(&looked_at()));
+}
+
+#[test]
+fn move_back_counts_what_its_queue_refuses_against_its_limit() {
+    let broker = TestBroker::hosted("amqp");
+    let from = broker.queue(&[]);
+    let header = format!("carrot-queue={}", broker.name());
+    let body = "x".repeat(100_000);
+    broker.ok(&["publish", "-q", &from, &body, "-H", &header, "--count", "20"]);
+    let arguments = ["move", &from, "--back", "--trust-headers", "--max-held", "1", "--json"];
+    let ran = broker.run(&arguments, "");
+    assert_eq!(ran.code, 6, "{ran:?}");
+    let printed: Value = serde_json::from_str(&ran.output).unwrap();
+    assert_eq!((&printed["kept"], &printed["looked_at"]), (&json!(11), &json!(11)), "{printed}");
+    broker.wait_for_ready(&from, 20);
 }

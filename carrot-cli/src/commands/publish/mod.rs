@@ -3,25 +3,17 @@
 mod publish_counts;
 mod publishing;
 
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
-
 use carrot::message::{DeliveryMode, Properties};
 use clap::Args;
 
-use self::publish_counts::PublishCounts;
 use self::publishing::Publishing;
+use crate::attended::attend;
 use crate::broker_arguments::{BrokerArguments, messages_per_second};
 use crate::exit::{CommandFailure, Result};
 use crate::input_lines::InputLines;
 use crate::interrupt::Interrupt;
 use crate::message_arguments::{BodyArguments, PropertyArguments};
 use crate::message_record::MessageRecord;
-
-/// The time after which a wait looks at the thread that publishes.
-const STEP: Duration = Duration::from_millis(5);
-/// The time without progress, after Ctrl-C, after which the report goes without the answers.
-const LEAVE: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -80,12 +72,12 @@ impl PublishArguments {
         let mut publishing = interrupt.connecting(open)?;
         let counts = publishing.counts();
         let arguments = self.clone();
-        let thread = thread::Builder::new().name("carrot-publish".into()).spawn(move || {
+        let progress = || counts.progress();
+        let ended = attend("carrot-publish", &interrupt, progress, move || {
             let read = arguments.publish(&mut publishing, exchange.as_deref(), key.as_deref());
             // Answers of what was sent before an error of the input count, too.
             (publishing.finish(), read)
         })?;
-        let ended = wait_for(thread, &counts, &interrupt);
         let reported = counts.report(broker.json);
         let Some((answered, read)) = ended else {
             let waits_for_broker = counts.unanswered() > 0;
@@ -153,24 +145,4 @@ fn text_of_line(line: &[u8]) -> Result<&str> {
 
 fn persistent() -> Properties {
     Properties::new().with_delivery_mode(DeliveryMode::Persistent)
-}
-
-/// Waits for the thread that publishes. Returns `None` if the user ends the command while the
-/// broker takes no messages and answers none.
-fn wait_for<T>(thread: JoinHandle<T>, counts: &PublishCounts, interrupt: &Interrupt) -> Option<T> {
-    let mut progress = (counts.progress(), Instant::now());
-    while !thread.is_finished() {
-        thread::sleep(STEP);
-        let now = counts.progress();
-        if now != progress.0 || !interrupt.is_wanted() {
-            progress = (now, Instant::now());
-        }
-        if progress.1.elapsed() > LEAVE {
-            return None;
-        }
-    }
-    match thread.join() {
-        Ok(result) => Some(result),
-        Err(panic) => std::panic::resume_unwind(panic),
-    }
 }
