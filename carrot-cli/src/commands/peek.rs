@@ -1,10 +1,15 @@
 //! `carrot peek`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use carrot::{Consumer, Message, Queue};
+use carrot::backend::Content;
+use carrot::consume::StreamOffset;
+use carrot::{Connection, Consumer, Error, Message, Queue};
 use clap::Args;
 
+use crate::attended::attend;
 use crate::broker_arguments::BrokerArguments;
 use crate::commands::printed_message::print_message;
 use crate::exit::{CommandFailure, Result};
@@ -13,13 +18,20 @@ use crate::printing::counted;
 
 /// The bytes of bodies after which no message is taken.
 const MOST_BYTES: usize = 64 << 20;
+/// How long the next message of a stream may take. A stream does not say that it has no more.
+const STREAM_WAIT: Duration = Duration::from_secs(1);
+/// The most messages of a stream that the broker sends ahead.
+const STREAM_PREFETCH: u16 = 100;
+/// The reply code of RabbitMQ for a fetch from a stream.
+const NOT_IMPLEMENTED: u16 = 540;
 
 /// Prints the messages at the head of a queue. Requeues them first.
 ///
 /// AMQP cannot look without taking: the messages are marked as redelivered, other consumers miss
 /// them meanwhile, and they count against the delivery limit of a quorum queue of RabbitMQ
-/// before 4.3.
-#[derive(Debug, Args)]
+/// before 4.3. A stream is read from its first message, and keeps all. RabbitMQ closes the first
+/// connection over a look at a stream, and logs that.
+#[derive(Debug, Clone, Args)]
 pub(crate) struct PeekArguments {
     /// Name of the queue
     queue: String,
@@ -31,60 +43,142 @@ pub(crate) struct PeekArguments {
 impl PeekArguments {
     pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
         let interrupt = Interrupt::install()?;
-        let (connection, consumer) = interrupt.connecting(|| {
-            let connection = broker.connect()?;
-            let consumer = connection.consumer(Queue::existing(&self.queue)).build()?;
-            Ok((connection, consumer))
-        })?;
-        let mut held = Vec::new();
-        let fetched = self.fetch(&consumer, &interrupt, &mut held);
-        let contents: Vec<_> = held
-            .iter()
-            .map(|message| (Arc::clone(message.content()), message.is_redelivered()))
-            .collect();
-        // Before they are printed, because the output can be blocked. In their order, which quorum
-        // queues and ActiveMQ keep then.
-        for message in held {
-            message.requeue()?;
-        }
-        let is_cut = fetched?;
-        consumer.close()?;
-        connection.close()?;
-        let number = contents.len() as u64;
-        let mut contents = contents.into_iter();
+        let connection = interrupt.connecting(|| broker.connect())?;
+        let taken = Arc::new(AtomicU64::new(0));
+        let peek = Peek {
+            arguments: self.clone(),
+            connection,
+            interrupt: interrupt.clone(),
+            taken: Arc::clone(&taken),
+        };
+        let progress = || taken.load(Ordering::Acquire);
+        let Some(peeked) = attend("carrot-peek", &interrupt, progress, move || peek.run())? else {
+            return Err(CommandFailure::interrupted(
+                "interrupted: the broker does not answer: the messages are requeued",
+            ));
+        };
+        let peeked = peeked?;
+        let number = peeked.contents.len() as u64;
+        let mut contents = peeked.contents.into_iter();
         let printed = contents.try_for_each(|(content, redelivered)| {
             print_message(&content, redelivered, broker.json)
         });
-        if number > 0 {
-            let requeued = counted(number, "message");
-            note!("carrot: requeued {requeued}, now marked as redelivered");
+        match number {
+            _ if peeked.is_stream => note!("carrot: the stream keeps its messages"),
+            0 => {}
+            _ => {
+                let requeued = counted(number, "message");
+                note!("carrot: requeued {requeued}, now marked as redelivered");
+            }
         }
-        if is_cut {
+        if peeked.is_cut {
             note!("carrot: the bodies have 64 MiB: no further message was taken");
         }
         printed?;
         if interrupt.is_wanted() {
-            return Err(CommandFailure::interrupted("interrupted: the messages were requeued"));
+            return Err(CommandFailure::interrupted(match peeked.is_stream {
+                true => "interrupted",
+                false => "interrupted: the messages were requeued",
+            }));
+        }
+        Ok(())
+    }
+}
+
+/// The messages that were taken, and whether each was delivered before.
+#[derive(Default)]
+struct Peeked {
+    contents: Vec<(Arc<Content>, bool)>,
+    bytes: usize,
+    /// Whether the bodies have reached [`MOST_BYTES`] before --count.
+    is_cut: bool,
+    is_stream: bool,
+}
+
+impl Peeked {
+    fn add(&mut self, message: &Message) {
+        self.bytes += message.body().len();
+        self.contents.push((Arc::clone(message.content()), message.is_redelivered()));
+    }
+}
+
+/// The work of a look, for a thread of its own.
+struct Peek {
+    arguments: PeekArguments,
+    connection: Connection,
+    interrupt: Interrupt,
+    /// The messages that were taken or requeued.
+    taken: Arc<AtomicU64>,
+}
+
+impl Peek {
+    fn run(&self) -> Result<Peeked> {
+        let queue = Queue::existing(&self.arguments.queue);
+        let consumer = self.connection.consumer(queue.clone()).build()?;
+        let mut held = Vec::new();
+        let mut peeked = Peeked::default();
+        let fetched = self.fetch(&consumer, &mut held, &mut peeked);
+        // Before they are printed, because the output can be blocked. In their order, which quorum
+        // queues and ActiveMQ keep then.
+        for message in held {
+            message.requeue()?;
+            self.step();
+        }
+        match fetched {
+            Err(error) if error.reply_code() == Some(NOT_IMPLEMENTED) => {
+                let stream = self.connection.consumer(queue).stream_offset(StreamOffset::First);
+                let stream = stream.prefetch(STREAM_PREFETCH).build()?;
+                peeked.is_stream = true;
+                self.read(&stream, &mut peeked)?;
+                stream.close()?;
+            }
+            fetched => {
+                fetched?;
+                consumer.close()?;
+            }
+        }
+        self.connection.close()?;
+        Ok(peeked)
+    }
+
+    fn step(&self) {
+        self.taken.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether to take another message.
+    fn continues(&self, peeked: &mut Peeked) -> bool {
+        let is_over = peeked.contents.len() >= self.arguments.count as usize;
+        peeked.is_cut = !is_over && peeked.bytes >= MOST_BYTES;
+        !is_over && !peeked.is_cut && !self.interrupt.is_wanted()
+    }
+
+    /// Takes messages of a queue, and holds them.
+    fn fetch(
+        &self,
+        consumer: &Consumer,
+        held: &mut Vec<Message>,
+        peeked: &mut Peeked,
+    ) -> std::result::Result<(), Error> {
+        while self.continues(peeked) {
+            let Some(message) = consumer.fetch()? else { break };
+            peeked.add(&message);
+            held.push(message);
+            self.step();
         }
         Ok(())
     }
 
-    /// Takes messages. Returns whether their bodies have reached [`MOST_BYTES`] before --count.
-    fn fetch(
-        &self,
-        consumer: &Consumer,
-        interrupt: &Interrupt,
-        held: &mut Vec<Message>,
-    ) -> Result<bool> {
-        let mut bytes = 0;
-        while (held.len() as u64) < u64::from(self.count) && !interrupt.is_wanted() {
-            if bytes >= MOST_BYTES {
-                return Ok(true);
-            }
-            let Some(message) = consumer.fetch()? else { break };
-            bytes += message.body().len();
-            held.push(message);
+    /// Reads messages of a stream.
+    fn read(&self, stream: &Consumer, peeked: &mut Peeked) -> Result<()> {
+        self.interrupt.stops(stream.stop_handle());
+        let mut messages = stream.messages()?.timeout(STREAM_WAIT);
+        while self.continues(peeked) {
+            let Some(message) = messages.next() else { break };
+            let message = message?;
+            peeked.add(&message);
+            message.ack()?;
+            self.step();
         }
-        Ok(false)
+        Ok(())
     }
 }
