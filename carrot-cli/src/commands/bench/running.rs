@@ -11,9 +11,9 @@ use super::bench_arguments::BenchArguments;
 use super::bench_connections::BenchConnections;
 use super::histogram::Histogram;
 use super::watching::{BenchSample, Watching};
-use crate::confirm_window::ConfirmWindow;
 use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
+use crate::pending_confirms::PendingConfirms;
 
 /// How long the threads have after Ctrl-C, before the report goes without them. Publishing can be
 /// blocked for longer.
@@ -217,7 +217,7 @@ impl BenchRun {
     }
 
     fn produce(&self, publisher: &Publisher) -> Result<()> {
-        let mut window = ConfirmWindow::new(self.arguments.window as usize);
+        let mut window = PendingConfirms::new(self.arguments.window as usize);
         let mut body = vec![b'.'; self.arguments.size as usize];
         while self.may_publish() {
             let time = nanoseconds(self.started.elapsed());

@@ -10,7 +10,7 @@ use carrot::{Connection, Error, Exchange, Publisher};
 
 use super::publish_counts::PublishCounts;
 use crate::broker_arguments::BrokerArguments;
-use crate::confirm_window::{Answered, ConfirmWindow};
+use crate::pending_confirms::{Answered, PendingConfirms};
 use crate::exit::Result;
 use crate::interrupt::Interrupt;
 
@@ -26,7 +26,7 @@ pub(super) struct Publishing {
     timeout: Duration,
     publishers: HashMap<String, Publisher>,
     /// By the numbers of the messages.
-    window: ConfirmWindow<u64>,
+    window: PendingConfirms<u64>,
     rate: Option<f64>,
     /// Whether a message without an id gets one.
     makes_ids: bool,
@@ -46,7 +46,7 @@ impl Publishing {
             connection: broker.connect()?,
             timeout: broker.timeout,
             publishers: HashMap::new(),
-            window: ConfirmWindow::new(WINDOW),
+            window: PendingConfirms::new(WINDOW),
             rate,
             makes_ids,
             started: Instant::now(),

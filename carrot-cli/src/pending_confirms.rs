@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use carrot::publish::Confirmation;
 
 /// The outstanding confirms of a publisher, the oldest first, each with a label of its message.
-pub(crate) struct ConfirmWindow<T> {
+pub(crate) struct PendingConfirms<T> {
     most: usize,
     waiting: VecDeque<(T, Confirmation)>,
 }
@@ -13,10 +13,10 @@ pub(crate) struct ConfirmWindow<T> {
 /// A message, and the answer of the broker.
 pub(crate) type Answered<T> = (T, carrot::Result<()>);
 
-impl<T> ConfirmWindow<T> {
+impl<T> PendingConfirms<T> {
     /// `most` limits the outstanding confirms, and is above 0.
-    pub(crate) fn new(most: usize) -> ConfirmWindow<T> {
-        ConfirmWindow { most, waiting: VecDeque::new() }
+    pub(crate) fn new(most: usize) -> PendingConfirms<T> {
+        PendingConfirms { most, waiting: VecDeque::new() }
     }
 
     /// Adds a message that was published. The caller then takes [`next`](Self::next) answers until
