@@ -15,6 +15,7 @@ on_each_broker! {
     publish_of_lines_with_count_and_properties
     publish_of_lines_keeps_every_octet
     publish_of_broken_lines_says_which
+    publish_of_a_line_above_the_largest_message_says_which
     publish_copies_what_consume_printed
     publish_is_ended_by_ctrl_c
     publish_at_ctrl_c_sends_the_lines_that_have_come
@@ -34,6 +35,46 @@ fn publish_of_an_argument_a_file_and_the_input(broker: &TestBroker) {
     let bodies: Vec<&str> =
         printed.lines().map(|line| line.split_once(r#""body"#).unwrap().1).collect();
     assert_eq!(bodies, [r#"":"argument"}"#, r#"_base64":"AP8="}"#, r#"":"input"}"#]);
+}
+
+fn publish_of_a_line_above_the_largest_message_says_which(broker: &TestBroker) {
+    let queue = broker.queue(&[]);
+    let join = if broker.url.contains('?') { '&' } else { '?' };
+    let url = format!("{}{join}max_message_size=10", broker.url);
+    let input = "0123456789\n\n01234567890\nrest\n";
+    let ran = broker.run(&["publish", "-q", &queue, "--lines", "--url", &url], input);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    let expected = "line 3 of the input: the line has more than 10 bytes, the option \
+                    max_message_size of the URL";
+    assert!(ran.errors.contains(expected), "{ran:?}");
+    assert_eq!(broker.ready(&queue), 2);
+    // A line of JSON is longer than its body.
+    let line = |size: usize| format!("{{\"body\":\"{}\"}}\n", "x".repeat(size));
+    let arguments = ["publish", "-q", &queue, "--json-lines", "--url", &url];
+    let ran = broker.run(&arguments, &line(10));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for (size, reason) in [(11, "max_message_size"), (1 << 21, "more than 1048596 bytes")] {
+        let ran = broker.run(&arguments, &format!("\n{}", line(size)));
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.errors.contains("line 2 of the input: "), "{ran:?}");
+        assert!(ran.errors.contains(reason), "{ran:?}");
+    }
+    assert_eq!(broker.ready(&queue), 3);
+}
+
+/// The standard input without an end and without a line feed does not fill the memory.
+#[cfg(target_os = "linux")]
+#[test]
+fn publish_of_an_endless_line_fails() {
+    let broker = TestBroker::hosted("amqp");
+    let queue = broker.queue(&[]);
+    let url = format!("{}?max_message_size=1000000", broker.url);
+    let mut publish = broker.command(&["publish", "-q", &queue, "--lines", "--url", &url]);
+    publish.stdin(std::fs::File::open("/dev/zero").unwrap());
+    let (child, _output) = start(publish);
+    let ran = finish(child);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.errors.contains("line 1 of the input: "), "{ran:?}");
 }
 
 fn publish_to_no_queue_is_reported(broker: &TestBroker) {

@@ -15,6 +15,11 @@ use crate::interrupt::Interrupt;
 use crate::message_arguments::{BodyArguments, PropertyArguments};
 use crate::message_record::MessageRecord;
 
+/// The most bytes of a line of JSON for each byte of the largest body, and those for the rest of
+/// the message. Base64 takes 4 bytes for 3.
+const JSON_SIZE: u64 = 2;
+const JSON_MORE: u64 = 1 << 20;
+
 const EXAMPLES: &str = "\
 Examples:
   carrot publish -q jobs 'resize 7.png'           to a queue
@@ -38,7 +43,9 @@ pub(crate) struct PublishArguments {
     /// Queue, by the default exchange
     #[arg(long, short, conflicts_with_all = ["exchange", "routing_key"])]
     queue: Option<String>,
-    /// Each line of the standard input is a body, of any octets but the line feed
+    /// Each line of the standard input is a body, of any octets but the line feed. A line has at
+    /// most as many bytes as the option max_message_size of the URL allows: 134217728 (128 MiB) by
+    /// default
     #[arg(long, conflicts_with_all = ["body", "file", "json_lines"])]
     lines: bool,
     /// Each line of the standard input is a message as consume --json prints it. The exchange and
@@ -65,16 +72,19 @@ impl PublishArguments {
         if exchange.is_none() && key.is_none() && !self.json_lines {
             return Err(CommandFailure::input("publish needs --queue, or --exchange with its key"));
         }
+        let options = broker.options()?;
+        let largest = options.max_message_size;
         let interrupt = Interrupt::install()?;
         // A copy has an id only if its original has one.
         let makes_ids = !self.json_lines;
-        let open = || Publishing::new(broker, self.rate, makes_ids, &interrupt);
+        let open = || Publishing::new(options, broker.timeout, self.rate, makes_ids, &interrupt);
         let mut publishing = interrupt.connecting(open)?;
         let counts = publishing.counts();
         let arguments = self.clone();
         let progress = || counts.progress();
         let ended = attend("carrot-publish", &interrupt, progress, move || {
-            let read = arguments.publish(&mut publishing, exchange.as_deref(), key.as_deref());
+            let read =
+                arguments.publish(&mut publishing, exchange.as_deref(), key.as_deref(), largest);
             // Answers of what was sent before an error of the input count, too.
             (publishing.finish(), read)
         })?;
@@ -98,6 +108,7 @@ impl PublishArguments {
         publishing: &mut Publishing,
         exchange: Option<&str>,
         key: Option<&str>,
+        largest: u64,
     ) -> Result<()> {
         if !self.lines && !self.json_lines {
             let body = self.body.read()?;
@@ -105,7 +116,12 @@ impl PublishArguments {
             let (exchange, key) = (exchange.unwrap_or_default(), key.unwrap_or_default());
             return publishing.repeat(self.count, exchange, key, &properties, &body);
         }
-        let mut lines = InputLines::start()?;
+        let mut lines = if self.lines {
+            InputLines::start(largest, "the option max_message_size of the URL")?
+        } else {
+            let limit = largest.saturating_mul(JSON_SIZE).saturating_add(JSON_MORE);
+            InputLines::start(limit, "twice the option max_message_size of the URL and 1 MiB")?
+        };
         let interrupt = publishing.interrupt.clone();
         while let Some((number, line)) = lines.next(&interrupt, || publishing.take_answers())? {
             if !self.lines && line.trim_ascii().is_empty() {

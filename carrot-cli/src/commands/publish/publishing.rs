@@ -6,13 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use carrot::message::Properties;
-use carrot::{Connection, Error, Exchange, Publisher};
+use carrot::{Connection, ConnectionOptions, Error, Exchange, Publisher};
 
 use super::publish_counts::PublishCounts;
-use crate::broker_arguments::BrokerArguments;
-use crate::pending_confirms::{Answered, PendingConfirms};
 use crate::exit::Result;
 use crate::interrupt::Interrupt;
+use crate::pending_confirms::{Answered, PendingConfirms};
 
 /// The most messages whose confirms are outstanding.
 const WINDOW: usize = 1000;
@@ -37,14 +36,15 @@ pub(super) struct Publishing {
 
 impl Publishing {
     pub(super) fn new(
-        broker: &BrokerArguments,
+        options: ConnectionOptions,
+        timeout: Duration,
         rate: Option<f64>,
         makes_ids: bool,
         interrupt: &Interrupt,
     ) -> Result<Publishing> {
         Ok(Publishing {
-            connection: broker.connect()?,
-            timeout: broker.timeout,
+            connection: carrot::connect(options)?,
+            timeout,
             publishers: HashMap::new(),
             window: PendingConfirms::new(WINDOW),
             rate,
