@@ -118,6 +118,43 @@ fn all_virtual_hosts_are_asked_for_at_once() {
 }
 
 #[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn top_shows_the_queues_of_all_virtual_hosts() {
+    let (one, other) = (TestVhost::new(), TestVhost::new());
+    for vhost in [&one, &other] {
+        vhost.ok(&["declare", "queue", "jobs"]);
+    }
+    let vhosts_of = |arguments: &[&str]| {
+        let arguments = [&["top", "jobs", "-n", "1", "--json"], arguments].concat();
+        let listed = entries(&one.ok(&arguments));
+        let vhosts = listed.iter().map(|entry| entry["vhost"].as_str().map(str::to_string));
+        vhosts.collect::<Vec<_>>()
+    };
+    let all = vhosts_of(&["--all-vhosts"]);
+    for vhost in [&one, &other] {
+        let is_of = |listed: &&Option<String>| listed.as_deref() == Some(&*vhost.name);
+        assert_eq!(all.iter().filter(is_of).count(), 1, "{all:?}");
+    }
+    assert_eq!(vhosts_of(&[]), [None]);
+}
+
+#[test]
+fn top_of_all_virtual_hosts_needs_an_interface() {
+    let ran = run(command(&["top", "jobs", "--all-vhosts"]), "");
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.errors.contains("--management") && ran.errors.contains("--control"), "{ran:?}");
+    let stub = HttpStub::answering(|_| {
+        let queue = |vhost: &str| format!(r#"{{"vhost": "{vhost}", "name": "jobs"}}"#);
+        (200, format!("[{}, {}]", queue("shop"), queue("/")))
+    });
+    let ran = ask(&stub.url(), &["top", "--all-vhosts", "-n", "1"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let lines: Vec<Vec<_>> =
+        ran.output.lines().map(|line| line.split_whitespace().take(2).collect()).collect();
+    assert_eq!(lines, [["vhost", "queue"], ["/", "jobs"], ["shop", "jobs"]], "{ran:?}");
+}
+
+#[test]
 fn forms_without_virtual_hosts_are_refused() {
     for format in [&[][..], &["--format", "toml"], &["--format", "json"]] {
         let arguments = [&["topology", "export", "--all-vhosts"][..], format].concat();

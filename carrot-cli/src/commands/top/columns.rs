@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthChar;
 
 /// The columns between two fields.
-const GAP: usize = 2;
+pub(super) const GAP: usize = 2;
 
 /// Returns the columns that a text takes.
 pub(super) fn width_of(text: &str) -> usize {
@@ -65,7 +65,8 @@ pub(super) fn columns(rows: &[Vec<String>], least: usize, width: usize) -> Optio
     Some(rows.iter().map(line).collect())
 }
 
-fn pad(text: &str, width: usize, at_right: bool) -> String {
+/// Fills a text up to this number of columns.
+pub(super) fn pad(text: &str, width: usize, at_right: bool) -> String {
     let spaces = " ".repeat(width.saturating_sub(width_of(text)));
     if at_right { spaces + text } else { text.to_string() + &spaces }
 }

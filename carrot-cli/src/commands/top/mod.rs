@@ -35,6 +35,10 @@ pub(crate) struct TopArguments {
     /// Patterns of names: * stands for any text, ? for one character. Without --management or
     /// --control: names of queues
     queues: Vec<String>,
+    /// Show the queues of all virtual hosts that the user sees, each with its virtual host. Needs
+    /// --management or --control
+    #[arg(long)]
+    all_vhosts: bool,
     /// Seconds between two looks, at least 0.1
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = interval)]
     interval: Duration,
@@ -53,7 +57,8 @@ fn interval(text: &str) -> std::result::Result<Duration, String> {
 impl TopArguments {
     pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
         let interrupt = Interrupt::install()?;
-        let source = interrupt.connecting(|| QueueSource::open(broker, &self.queues))?;
+        let source =
+            interrupt.connecting(|| QueueSource::open(broker, &self.queues, self.all_vhosts))?;
         let mut looking = Looking::start(source)?;
         looking.ask();
         let Some(first) = wait(&mut looking, None, &interrupt) else { return Ok(()) };

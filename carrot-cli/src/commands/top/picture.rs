@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::commands::top::columns::{columns, cut, join};
+use crate::commands::top::columns::{GAP, columns, cut, join, pad, width_of};
 use crate::commands::top::plot::plot;
 use crate::commands::top::sample::Sample;
 use crate::escaping;
@@ -14,6 +14,8 @@ const PLOT: usize = 4;
 const WITH_PLOT: usize = 12;
 /// The columns that the names get at least, before a column of numbers is left out.
 const NAMES: usize = 16;
+/// The columns that the virtual hosts get at most.
+const MOST_OF_VHOST: usize = 16;
 /// The columns of numbers that a narrow terminal leaves out, in this order.
 const LEFT_OUT: [&str; 5] =
     ["consumers", "unacknowledged", "deliver_rate", "publish_rate", "change_rate"];
@@ -65,11 +67,33 @@ fn labelled_plot(totals: &[u64], width: usize) -> Vec<String> {
     labelled.collect()
 }
 
-/// Returns the header and the first rows, without the numbers that have no room.
+/// Returns the header and the first rows, with the virtual hosts if all are shown.
 fn table(sample: &Sample, rows: usize, width: usize) -> Vec<String> {
     let mut names = sample.names(false);
     let mut entries = sample.entries(false);
     entries.truncate(rows);
+    if names.first() != Some(&"vhost") {
+        return numbers(names, entries, width);
+    }
+    names.remove(0);
+    let of_entries = entries.iter_mut().map(|entry| cell(&entry.remove(0)));
+    let vhosts: Vec<_> = std::iter::once("vhost".into()).chain(of_entries).collect();
+    let widest = vhosts.iter().map(|vhost| width_of(vhost)).max().unwrap_or(0);
+    let room = widest.min(MOST_OF_VHOST).min(width / 4);
+    let rows = numbers(names, entries, width.saturating_sub(room + GAP));
+    let lines = vhosts.iter().zip(rows).map(|(vhost, row)| {
+        let vhost = pad(&cut(vhost, room), room + GAP, false);
+        vhost + &row
+    });
+    lines.collect()
+}
+
+/// Returns the header and the rows, without the numbers that have no room.
+fn numbers(
+    mut names: Vec<&'static str>,
+    mut entries: Vec<Vec<Value>>,
+    width: usize,
+) -> Vec<String> {
     for left_out in [None].into_iter().chain(LEFT_OUT.map(Some)) {
         if let Some(at) = names.iter().position(|name| Some(*name) == left_out) {
             names.remove(at);
@@ -109,7 +133,6 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::commands::top::columns::width_of;
     use crate::queue_listing::ListedQueue;
 
     #[test]
@@ -131,6 +154,31 @@ mod tests {
         let lines = picture(&sample, &[1], None, 80, 24);
         assert_eq!(lines.last().map(String::as_str), Some("35 more queues   q ends"));
         assert!(lines.iter().any(|line| line.contains("queue-49")), "{lines:#?}");
+    }
+
+    #[test]
+    fn picture_of_all_virtual_hosts_names_them() {
+        let of = |vhost: &str, ready| ListedQueue {
+            name: "jobs".into(),
+            vhost: Some(vhost.into()),
+            ready: Some(ready),
+            ..ListedQueue::default()
+        };
+        let queues = vec![of("a-long-virtual-host", 7), of("\u{1b}待", 8)];
+        let sample = Sample::of(queues, true, Instant::now(), None);
+        for width in [12, 24, 40, 80] {
+            let lines = picture(&sample, &[15], None, width, 24);
+            assert!(lines.iter().all(|line| width_of(line) <= width), "{width}: {lines:#?}");
+        }
+        let lines = picture(&sample, &[15], None, 80, 24);
+        let start = |line: &String| {
+            let (before, _) = line.split_once("jobs").or(line.split_once("queue  "))?;
+            Some(width_of(before))
+        };
+        let ends: Vec<_> = lines.iter().filter_map(start).collect();
+        assert_eq!(ends, [18, 18, 18], "{lines:#?}");
+        assert!(lines.iter().any(|line| line.starts_with("a-long-virtual-…  jobs")), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.starts_with("\\u{1b}待")), "{lines:#?}");
     }
 
     #[test]

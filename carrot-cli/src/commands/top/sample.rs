@@ -20,11 +20,18 @@ pub(super) enum QueueSource {
 }
 
 impl QueueSource {
-    pub(super) fn open(broker: &BrokerArguments, queues: &[String]) -> Result<QueueSource> {
+    pub(super) fn open(
+        broker: &BrokerArguments,
+        queues: &[String],
+        all_vhosts: bool,
+    ) -> Result<QueueSource> {
         match broker.inspection()? {
             Some(inspection) => {
-                Ok(QueueSource::Listed(inspection, broker.vhosts(false)?, queues.to_vec()))
+                Ok(QueueSource::Listed(inspection, broker.vhosts(all_vhosts)?, queues.to_vec()))
             }
+            None if all_vhosts => Err(CommandFailure::input(format!(
+                "AMQP lists no virtual hosts: {NEEDS_INSPECTION}"
+            ))),
             None if queues.is_empty() => Err(CommandFailure::input(format!(
                 "AMQP cannot list queues: name them, or {NEEDS_INSPECTION}"
             ))),
@@ -69,13 +76,13 @@ impl Sample {
     ) -> Sample {
         let passed =
             last.map_or(Duration::ZERO, |last| taken.saturating_duration_since(last.taken));
-        let before: HashMap<&str, &ListedQueue> = last
+        let before: HashMap<_, &ListedQueue> = last
             .into_iter()
             .flat_map(|last| &last.queues)
-            .map(|queue| (&*queue.listed.name, &queue.listed))
+            .map(|queue| (identity_of(&queue.listed), &queue.listed))
             .collect();
         let queues = listed.into_iter().map(|mut listed| {
-            let before = before.get(&*listed.name).copied();
+            let before = before.get(&identity_of(&listed)).copied();
             let change = before.and_then(|before| change_of(before, &listed, passed));
             if let Some(before) = before {
                 listed.add_rates(before, passed);
@@ -85,7 +92,7 @@ impl Sample {
         let mut queues: Vec<_> = queues.collect();
         queues.sort_by(|a, b| {
             let order = messages_of(&b.listed).cmp(&messages_of(&a.listed));
-            order.then_with(|| a.listed.name.cmp(&b.listed.name))
+            order.then_with(|| identity_of(&a.listed).cmp(&identity_of(&b.listed)))
         });
         Sample { queues, taken, has_rates }
     }
@@ -124,6 +131,11 @@ impl Sample {
         ]
     }
 
+    /// Whether the queues are those of all virtual hosts.
+    fn has_vhosts(&self) -> bool {
+        self.queues.iter().any(|queue| queue.listed.vhost.is_some())
+    }
+
     /// The fields of the entries. Lines of JSON have the time in Unix seconds, too.
     pub(super) fn names(&self, json: bool) -> Vec<&'static str> {
         let names: &[_] = match self.has_rates {
@@ -132,16 +144,21 @@ impl Sample {
             }
             false => &["queue", "ready", "consumers", "change_rate"],
         };
-        json.then_some("time").into_iter().chain(names.iter().copied()).collect()
+        let first = [json.then_some("time"), self.has_vhosts().then_some("vhost")];
+        first.into_iter().flatten().chain(names.iter().copied()).collect()
     }
 
     pub(super) fn entries(&self, json: bool) -> Vec<Vec<Value>> {
         let time = SystemTime::UNIX_EPOCH.elapsed().map_or(0.0, |time| time.as_secs_f64());
         let time = json.then(|| Value::from((time * 1000.0).round() / 1000.0));
+        let has_vhosts = self.has_vhosts();
         let entry = |queue: &SampledQueue| {
             let ListedQueue { name, ready, unacknowledged, consumers, .. } = &queue.listed;
             let name = Value::from(name.as_str());
             let mut fields: Vec<Value> = time.iter().cloned().collect();
+            if has_vhosts {
+                fields.push(queue.listed.vhost.clone().into());
+            }
             fields.extend(match self.has_rates {
                 true => vec![
                     name,
@@ -185,6 +202,11 @@ fn rounded(rate: Option<f64>) -> Value {
     rate.map(|rate| (rate * 10.0).round() / 10.0).into()
 }
 
+/// Returns what two looks have in common of a queue.
+fn identity_of(queue: &ListedQueue) -> (&str, Option<&str>) {
+    (&queue.name, queue.vhost.as_deref())
+}
+
 fn messages_of(queue: &ListedQueue) -> u64 {
     queue.ready.unwrap_or(0).saturating_add(queue.unacknowledged.unwrap_or(0))
 }
@@ -209,6 +231,21 @@ mod tests {
         assert_eq!(rates, [Value::from(5.0), Value::Null, Value::from(-2.5)]);
         assert_eq!(later.total(), 26);
         assert_eq!(later.summary(), ["3 queues", "26 ready", "+2.5/s"]);
+    }
+
+    #[test]
+    fn queues_of_the_same_name_are_those_of_their_virtual_host() {
+        let of =
+            |vhost: &str, ready| ListedQueue { vhost: Some(vhost.into()), ..queue("a", ready) };
+        let start = Instant::now();
+        let first = Sample::of(vec![of("/", 10), of("shop", 90)], false, start, None);
+        let listed = vec![of("/", 12), of("shop", 50)];
+        let later = Sample::of(listed, false, start + Duration::from_secs(2), Some(&first));
+        assert_eq!(later.names(false)[..2], ["vhost", "queue"]);
+        let entries = later.entries(false);
+        let of_entry = |entry: &Vec<Value>| (entry[0].clone(), entry[4].clone());
+        let rates: Vec<_> = entries.iter().map(of_entry).collect();
+        assert_eq!(rates, [("shop".into(), (-20.0).into()), ("/".into(), 1.0.into())]);
     }
 
     #[test]
