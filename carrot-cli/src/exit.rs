@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use carrot::Error;
 
 use crate::escaping;
+use crate::progress::can_be_drawn_on;
 
 pub(crate) type Result<T> = std::result::Result<T, CommandFailure>;
 
@@ -81,16 +82,20 @@ impl CommandFailure {
     }
 }
 
-/// Prints the text of clap: the help, or the error of an argument. Colours are left out if they
-/// would be those of an argument.
+/// Prints the text of clap: the help, or the error of an argument. The text has no colours if the
+/// terminal knows none, or if they would be those of an argument.
 pub(crate) fn print_usage_error(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     let escaped = escaping::lines(&text);
-    if escaped == text {
-        let _ = error.print();
-    } else {
-        let _ = write!(std::io::stderr().lock(), "{escaped}");
-    }
+    let (mut output, has_colours): (Box<dyn Write>, _) = match error.use_stderr() {
+        true => (Box::new(std::io::stderr()), can_be_drawn_on(&std::io::stderr())),
+        false => (Box::new(std::io::stdout()), can_be_drawn_on(&std::io::stdout())),
+    };
+    // A failure to print it changes nothing.
+    let _ = match has_colours && escaped == text {
+        true => error.print(),
+        false => write!(output, "{escaped}"),
+    };
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
 }
 

@@ -22,7 +22,15 @@ pub(crate) fn bar(messages: u64) -> ProgressBar {
 
 fn styled(progress: ProgressBar, style: Option<ProgressStyle>) -> ProgressBar {
     match style {
-        Some(style) if std::io::stderr().is_terminal() => progress.with_style(style),
+        Some(style) if can_be_drawn_on(&std::io::stderr()) => progress.with_style(style),
         _ => ProgressBar::hidden(),
     }
+}
+
+/// Whether an output is a terminal that can do more than print lines. `TERM` names no other one if
+/// it is empty, missing or `dumb`; Windows has no such variable.
+pub(crate) fn can_be_drawn_on(output: &impl IsTerminal) -> bool {
+    let is_capable = cfg!(windows)
+        || std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
+    is_capable && output.is_terminal()
 }

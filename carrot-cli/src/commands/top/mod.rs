@@ -7,7 +7,6 @@ mod plot;
 mod sample;
 mod screen;
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -20,6 +19,7 @@ use crate::commands::top::screen::Screen;
 use crate::exit::Result;
 use crate::interrupt::Interrupt;
 use crate::printing::{print_entries, print_line};
+use crate::progress::can_be_drawn_on;
 
 /// How long the command waits at most, before it looks at the keys and at the size of the terminal.
 const STEP: Duration = Duration::from_millis(50);
@@ -29,7 +29,7 @@ const STEP: Duration = Duration::from_millis(50);
 /// The rates come from RabbitMQ's management API, which counts every 5 seconds, or from the counts
 /// of a hosted broker (--control), from the second look on. Without either, the command shows the
 /// named queues only, and how fast their ready messages change. Prints one table after the other if
-/// the output is no terminal.
+/// the output is no terminal, or one that TERM calls dumb.
 #[derive(Debug, Args)]
 pub(crate) struct TopArguments {
     /// Patterns of names: * stands for any text, ? for one character. Without --management or
@@ -63,7 +63,7 @@ impl TopArguments {
         looking.ask();
         let Some(first) = wait(&mut looking, None, &interrupt) else { return Ok(()) };
         let first = first?;
-        let is_live = std::io::stdout().is_terminal() && !broker.json;
+        let is_live = can_be_drawn_on(&std::io::stdout()) && !broker.json;
         // The terminal is as it was, before a failure is printed.
         let shown = match is_live {
             true => self.draw(first, &mut looking, &interrupt),

@@ -1,5 +1,6 @@
 //! The command in a terminal.
 
+mod dumb;
 mod progress;
 mod tmux;
 mod top;

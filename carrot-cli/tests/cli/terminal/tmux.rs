@@ -34,6 +34,49 @@ impl Terminal {
         terminal
     }
 
+    /// Runs `carrot` with this value of TERM, or without one, and records all octets that the
+    /// command writes to the terminal.
+    pub(crate) fn recorded(
+        broker: &TestBroker,
+        term: Option<&str>,
+        arguments: &[&str],
+    ) -> Terminal {
+        let terminal = Terminal { folder: tempfile::tempdir().unwrap() };
+        // The command starts when it is recorded.
+        let script = "trap : INT; read -r go; \"$@\"; printf 'exit code %s\\n' $?; exec cat";
+        let term = term.map(|term| format!("TERM={term}"));
+        let url = format!("CARROT_URL={}", broker.url);
+        let mut shell = vec!["env", "-u", "CARROT_MANAGEMENT", "-u", "TERM", &url];
+        shell.extend(term.as_deref());
+        shell.extend(["sh", "-c", script, "sh", env!("CARGO_BIN_EXE_carrot")]);
+        let session = ["new-session", "-d", "-x", "80", "-y", "24"];
+        terminal.tmux(&[&session, &*shell, arguments].concat());
+        let record = format!("cat >{}", terminal.record().display());
+        terminal.tmux(&["pipe-pane", "-o", &record]);
+        terminal.press("Enter");
+        terminal
+    }
+
+    fn record(&self) -> PathBuf {
+        self.folder.path().join("record")
+    }
+
+    /// Waits for the end of the command, and returns what it has written to the terminal.
+    pub(crate) fn recording(&self, code: i32) -> String {
+        let end = format!("exit code {code}\r\n");
+        self.wait_for_text(end.trim_end());
+        let deadline = Instant::now() + LONG;
+        loop {
+            let octets = std::fs::read(self.record()).unwrap_or_default();
+            let text = String::from_utf8_lossy(&octets).into_owned();
+            if let Some((before, _)) = text.split_once(&end) {
+                return before.into();
+            }
+            assert!(Instant::now() < deadline, "{text:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     fn pid_file(&self) -> PathBuf {
         self.folder.path().join("pid")
     }
