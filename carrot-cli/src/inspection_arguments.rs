@@ -25,7 +25,8 @@ const CONTROL_TOKEN: &str = "CARROT_CONTROL_TOKEN";
 pub(crate) struct InspectionArguments {
     /// URL of RabbitMQ's management API, such as http://guest@localhost:15672, for listings.
     /// Defaults to CARROT_MANAGEMENT. The virtual host is that of --url. The user and the password
-    /// default to guest; --user and --password-file replace them
+    /// default to guest; --user and --password-file replace them. https://HOST?cacertfile=FILE
+    /// trusts the authorities in the file, in place of those of the system
     #[arg(long, global = true, value_name = "URL", help_heading = "Broker and output")]
     management: Option<String>,
     /// URL of the control interface of a hosted broker, such as http://127.0.0.1:4711/v1, for

@@ -59,8 +59,8 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// Prints a line to the standard output, which the caller has escaped. Fails if nothing reads it any more: the messages that the
-/// command has taken and not printed are requeued then.
+/// Prints a line to the standard output, which the caller has escaped. Fails if nothing reads it
+/// any more: the messages that the command has taken and not printed are requeued then.
 pub(crate) fn print_line(line: &str) -> Result<()> {
     let mut output = std::io::stdout().lock();
     let printed = writeln!(output, "{line}").and_then(|()| output.flush());

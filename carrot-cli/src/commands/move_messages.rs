@@ -52,8 +52,8 @@ pub(crate) struct MoveArguments {
     dry_run: bool,
     /// Hold at most this many MiB of messages until the end: those that stay in their queue, and
     /// all with --dry-run. A message counts with its properties and 256 bytes more. The command
-    /// ends with a report when the limit is reached, because AMQP cannot look behind a message
-    /// that was given back
+    /// ends with a report when the limit is reached, because a requeued message is delivered
+    /// again first
     #[arg(long, value_name = "MIB", default_value = "64",
           value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_held: u32,

@@ -127,7 +127,7 @@ impl MoveNumbers {
         }
         if self.is_full {
             note!(
-                "carrot: looked at {} of {}: the held ones take as much memory as --max-held allows",
+                "carrot: looked at {} of {}: the held ones reach the limit of --max-held",
                 self.looked_at,
                 counted(self.ready, "message"),
             );

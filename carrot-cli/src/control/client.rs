@@ -26,7 +26,7 @@ impl HostedControl {
         timeout: Duration,
     ) -> Result<HostedControl> {
         let authorization = format!("Bearer {}", token.reveal()).into();
-        Ok(HostedControl { http: HttpClient::new(&url.base, authorization, USUAL, timeout)? })
+        Ok(HostedControl { http: HttpClient::new(&url.base, authorization, USUAL, timeout, &[])? })
     }
 
     /// Carries out an operation, and returns one field of its result.

@@ -1,12 +1,14 @@
 //! Sends requests, within limits of time and size.
 
 use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use carrot::config::Secret;
 use ureq::Agent;
 use ureq::http::Response;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::exit::{CommandFailure, Result};
 use crate::http::HttpAnswer;
@@ -27,12 +29,14 @@ pub(crate) struct HttpClient {
 
 impl HttpClient {
     /// `base` is the beginning of each URL. `timeout` limits each request, from its name lookup to
-    /// the end of its answer.
+    /// the end of its answer. `authorities` are files with the certificates that https: trusts, in
+    /// place of those of the system.
     pub(crate) fn new(
         base: &str,
         authorization: Secret,
         usual: &'static str,
         timeout: Duration,
+        authorities: &[PathBuf],
     ) -> Result<HttpClient> {
         let mut config = Agent::config_builder()
             .timeout_global(Some(timeout))
@@ -43,9 +47,16 @@ impl HttpClient {
             .proxy(None)
             .user_agent(concat!("carrot/", env!("CARGO_PKG_VERSION")));
         if base.starts_with("https:") {
-            let certificates = rustls_native_certs::load_native_certs().certs;
-            let certificates = certificates.iter().map(|der| Certificate::from_der(der).to_owned());
-            let roots = RootCerts::Specific(std::sync::Arc::new(certificates.collect()));
+            let mut trusted = Vec::new();
+            for path in authorities {
+                trusted.append(&mut certificates_of(path)?);
+            }
+            if authorities.is_empty() {
+                let certificates = rustls_native_certs::load_native_certs().certs;
+                trusted
+                    .extend(certificates.iter().map(|der| Certificate::from_der(der).to_owned()));
+            }
+            let roots = RootCerts::Specific(Arc::new(trusted));
             config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
         }
         let agent = config.build().new_agent();
@@ -85,7 +96,12 @@ impl HttpClient {
     }
 
     fn failure(&self, error: &ureq::Error) -> CommandFailure {
-        let text = format!("{}: {}", self.base, error);
+        let mut text = format!("{}: {error}", self.base);
+        if text.contains("invalid peer certificate") {
+            text.push_str(
+                ": the option cacertfile of the URL names the file of a private authority",
+            );
+        }
         match error {
             ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect)
             | ureq::Error::HostNotFound
@@ -105,5 +121,24 @@ impl HttpClient {
             }
             _ => CommandFailure::other(text),
         }
+    }
+}
+
+/// Reads the certificates of a file.
+fn certificates_of(path: &Path) -> Result<Vec<Certificate<'static>>> {
+    let failed = |reason: &str| {
+        let path = path.display();
+        CommandFailure::input(format!("cacertfile {path} of the management API: {reason}"))
+    };
+    let pem = std::fs::read(path).map_err(|error| failed(&error.to_string()))?;
+    let mut certificates = Vec::new();
+    for item in parse_pem(&pem) {
+        if let PemItem::Certificate(certificate) = item.map_err(|_| failed("is no PEM file"))? {
+            certificates.push(certificate);
+        }
+    }
+    match certificates.is_empty() {
+        true => Err(failed("has no certificate")),
+        false => Ok(certificates),
     }
 }

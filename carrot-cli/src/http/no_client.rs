@@ -1,5 +1,6 @@
 //! Without the feature `management`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use carrot::config::Secret;
@@ -12,7 +13,13 @@ use crate::http::HttpAnswer;
 pub(crate) enum HttpClient {}
 
 impl HttpClient {
-    pub(crate) fn new(_: &str, _: Secret, _: &'static str, _: Duration) -> Result<HttpClient> {
+    pub(crate) fn new(
+        _: &str,
+        _: Secret,
+        _: &'static str,
+        _: Duration,
+        _: &[PathBuf],
+    ) -> Result<HttpClient> {
         Err(CommandFailure::input(
             "--management and --control: carrot was built without its feature management",
         ))

@@ -30,7 +30,7 @@ impl ManagementClient {
     pub(crate) fn new(url: ManagementUrl, timeout: Duration) -> Result<ManagementClient> {
         let login = format!("{}:{}", url.user, url.password.reveal());
         let authorization = format!("Basic {}", STANDARD.encode(login)).into();
-        let http = HttpClient::new(&url.base, authorization, USUAL, timeout)?;
+        let http = HttpClient::new(&url.base, authorization, USUAL, timeout, &url.authorities)?;
         Ok(ManagementClient { http, user: url.user })
     }
 

@@ -38,6 +38,8 @@ mod moves;
 mod output;
 #[cfg(unix)]
 mod page;
+#[cfg(feature = "management")]
+mod private_authority;
 mod publish;
 mod serve;
 #[cfg(all(unix, feature = "management"))]
