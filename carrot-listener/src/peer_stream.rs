@@ -86,6 +86,16 @@ impl PeerStream {
         Ok(())
     }
 
+    /// Returns whether the connection has a TLS session.
+    pub fn has_tls(&self) -> bool {
+        self.tls.get().is_some()
+    }
+
+    /// Returns the certificate that the peer has shown, in DER; `None` if the peer has shown none.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        self.tls.get().and_then(PeerTls::peer_certificate)
+    }
+
     /// Sends small messages at once.
     pub fn set_nodelay(&self) {
         if let Some(socket) = self.tcp() {

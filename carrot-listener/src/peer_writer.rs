@@ -99,7 +99,11 @@ impl<'s> PeerWriter<'s> {
         self.retry(|stream, records| stream.end_tls(records))
     }
 
-    fn write_all(&mut self, mut octets: &[u8]) -> io::Result<()> {
+    /// Writes octets past those that have gathered.
+    ///
+    /// # Errors
+    /// As [`flush`](PeerWriter::flush).
+    pub fn write_all(&mut self, mut octets: &[u8]) -> io::Result<()> {
         while !octets.is_empty() {
             match self.retry(|stream, records| stream.write(records, octets))? {
                 0 => return Err(ErrorKind::WriteZero.into()),

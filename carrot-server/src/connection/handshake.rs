@@ -9,7 +9,6 @@ use carrot_amqp_wire::{
 };
 use carrot_backend_memory::session::SessionSettings;
 use carrot_core::{Headers, RabbitMqRelease, Value};
-use carrot_listener::PeerTls;
 
 use crate::certificate::common_name;
 use crate::close::Close;
@@ -337,5 +336,5 @@ fn server_properties(release: RabbitMqRelease) -> Headers {
 pub(crate) const REFUSAL_PAUSE: Duration = Duration::from_millis(250);
 /// Returns the certificate of the peer, in DER, which an authority has signed.
 fn certificate_of(peer: &Peer) -> Option<&[u8]> {
-    peer.tls.get().and_then(PeerTls::peer_certificate)
+    peer.stream.peer_certificate()
 }

@@ -1,7 +1,7 @@
 //! The parts of a connection that its threads share.
 
 use std::io;
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use carrot_amqp_wire::{ConnectionBlocked, Method};
 use carrot_backend_memory::session::Session;
 use carrot_core::backend::Event;
-use carrot_listener::{PeerTls, ServedConnection};
+use carrot_listener::{PeerStream, ServedConnection};
 
 use crate::close::Close;
 use crate::outgoing::Outgoing;
@@ -23,11 +23,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The parts of a connection that its threads share.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) socket: TcpStream,
+    pub(crate) stream: PeerStream,
     /// Whether the peer begins with a TLS handshake.
     has_tls: bool,
-    /// The TLS session, after its handshake, unless the server has no TLS.
-    pub(crate) tls: OnceLock<PeerTls>,
     pub(crate) outgoing: Arc<Outgoing>,
     /// The session, once the peer has opened a virtual host.
     pub(crate) session: OnceLock<Session>,
@@ -38,9 +36,8 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn new(socket: TcpStream, has_tls: bool, frame_max: u32) -> Peer {
         Peer {
-            socket,
+            stream: socket.into(),
             has_tls,
-            tls: OnceLock::new(),
             outgoing: Arc::new(Outgoing::new(frame_max)),
             session: OnceLock::new(),
             heartbeat: AtomicU16::new(0),
@@ -49,7 +46,7 @@ impl Peer {
 
     /// Limits each write to the socket.
     pub(crate) fn set_write_timeout(&self) -> io::Result<()> {
-        self.socket.set_write_timeout(Some(WRITE_TIMEOUT))
+        self.stream.set_write_timeout(Some(WRITE_TIMEOUT))
     }
 
     /// Returns the heartbeat interval; `None` for no heartbeats.
@@ -80,14 +77,13 @@ impl Peer {
     /// Closes the socket, which ends both threads.
     pub(crate) fn close_socket(&self) {
         self.outgoing.abandon();
-        // The socket may be closed already.
-        let _ = self.socket.shutdown(Shutdown::Both);
+        self.stream.shut_down();
     }
 }
 
 impl ServedConnection for Peer {
     fn request_close(&self) {
-        if self.has_tls && self.tls.get().is_none() {
+        if self.has_tls && !self.stream.has_tls() {
             // No method can be sent before the end of the TLS handshake.
             return self.cut();
         }

@@ -1,7 +1,7 @@
 //! The thread that reads from the socket of a connection, and does the work of the connection.
 
 use std::cell::OnceCell;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
@@ -57,17 +57,13 @@ pub(crate) fn run(socket: TcpStream, mut registration: Registration, context: Se
     let ending = Ending(&peer);
     let deadline = Instant::now().checked_add(context.settings.handshake_timeout);
     if let Some(acceptor) = context.tls {
-        let accepted = tls::accept(acceptor, &peer.socket, deadline);
-        match accepted.and_then(|session| Ok((session, peer.set_write_timeout()?))) {
-            Ok((session, ())) => drop(peer.tls.set(session)),
-            Err(error) => {
-                let registry = context.registry;
-                // Connections that the server itself closes, or that only look for a port.
-                if registry.is_stopping() || error.kind() == ErrorKind::UnexpectedEof {
-                    return log::debug!("a connection ended in its TLS handshake: {error}");
-                }
-                return log::warn!("a connection was closed in its TLS handshake: {error}");
+        let secured = peer.stream.secure(|socket| tls::accept(acceptor, socket, deadline));
+        if let Err(error) = secured.and_then(|()| peer.set_write_timeout()) {
+            // Connections that the server itself closes, or that only look for a port.
+            if context.registry.is_stopping() || error.kind() == ErrorKind::UnexpectedEof {
+                return log::debug!("a connection ended in its TLS handshake: {error}");
             }
+            return log::warn!("a connection was closed in its TLS handshake: {error}");
         }
     }
     let written = Arc::clone(&peer);
@@ -151,23 +147,19 @@ fn read(
     let mut reader = PeerReader::new(peer, registration, context, &opened, deadline);
     let mut frames = FrameReader::for_server(frame_limit(peer.outgoing.frame_max()));
     let mut buffer = vec![0; BUFFER];
-    let tls = peer.tls.get();
     let mut records = TlsIncoming::default();
     let mut is_first = true;
     loop {
         reader.set_timeout()?;
-        let read = match tls {
-            None => (&peer.socket).read(&mut buffer),
-            Some(tls) => tls.read(&mut records, &peer.socket, &mut buffer),
-        };
-        let count = match read {
+        let count = match peer.stream.read(&mut records, &mut buffer) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
         let mut octets = buffer.get(..count).unwrap_or_default();
-        if std::mem::take(&mut is_first) && tls.is_none() && octets.starts_with(&TLS_HANDSHAKE) {
+        let speaks_tls = std::mem::take(&mut is_first) && octets.starts_with(&TLS_HANDSHAKE);
+        if speaks_tls && !peer.stream.has_tls() {
             log::warn!("a connection is closed: the client speaks TLS, and the server has none");
         }
         loop {
@@ -239,7 +231,7 @@ impl<'c> PeerReader<'c> {
             // A peer is lost that was silent for two intervals.
             None => self.peer.heartbeat().map(|interval| interval.saturating_mul(2)),
         };
-        self.peer.socket.set_read_timeout(timeout)
+        self.peer.stream.set_read_timeout(timeout)
     }
 
     /// Notes that another thread, which stops the server, has sent a close.
