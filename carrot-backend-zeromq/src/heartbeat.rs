@@ -1,4 +1,4 @@
-//! When a PING is due, and when a peer is lost.
+//! The interval of PINGs, and when a peer is lost.
 
 use std::time::Duration;
 

@@ -224,11 +224,13 @@ mod tests {
     #[test]
     fn one_thread_opens_and_the_others_wait() {
         let links = RoleLinks::<TestLink>::default();
-        let (opening, is_opening) = mpsc::channel();
-        let (go_on, waits) = mpsc::channel::<()>();
+        let links = &links;
         thread::scope(|scope| {
-            let slow = scope.spawn(|| {
-                let connect = move || {
+            let (opening, is_opening) = mpsc::channel();
+            // A failed assertion drops the sender, which ends the wait.
+            let (go_on, waits) = mpsc::channel::<()>();
+            let slow = scope.spawn(move || {
+                let connect = || {
                     opening.send(()).unwrap();
                     waits.recv().unwrap();
                     Ok((Arc::default(), ()))
@@ -244,7 +246,7 @@ mod tests {
             links
                 .open(Role::Consume, deadline, || Ok((Arc::default(), ())), |_, ()| Ok(()))
                 .unwrap();
-            let waiting = scope.spawn(|| open(&links));
+            let waiting = scope.spawn(|| open(links));
             go_on.send(()).unwrap();
             let (opened, is_new) = slow.join().unwrap().unwrap();
             let (found, is_new_again) = waiting.join().unwrap().unwrap();

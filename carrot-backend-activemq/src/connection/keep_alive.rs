@@ -1,4 +1,4 @@
-//! When a keep-alive is due, and when a broker is lost.
+//! The interval of keep-alives, and when a broker is lost.
 
 use std::time::Duration;
 
