@@ -66,9 +66,9 @@
 //! * `x-dead-letter-exchange` and `x-dead-letter-routing-key`: a discarded message leaves its queue
 //!   and enters the routed ones in one transaction, with the header `x-death`. The keys of the
 //!   header `BCC` are not routed again, as they would be on RabbitMQ: the message does not have
-//!   them, because clients of JMS could read them. A message that expires goes where the policy of the broker
-//!   says, and not to this exchange. The argument is refused together with `x-message-ttl` or a
-//!   length limit.
+//!   them, because clients of JMS could read them. A message that expires goes where the policy of
+//!   the broker says, and not to this exchange. The argument is refused together with
+//!   `x-message-ttl` or a length limit.
 //! * `x-message-ttl`: the sender shortens the expiration of the message. The broker may count an
 //!   expired message as ready until it looks for such, every 30 s by default. A time of 0 drops
 //!   most messages, also if a consumer waits.
@@ -114,9 +114,9 @@
 //! [`max_message_size`](carrot_core::ConnectionOptions::max_message_size); a longer one ends the
 //! connection. Memory is taken for octets that have arrived, never for announced sizes. A message
 //! that is larger than the `maxFrameSize` of the broker is refused before it is sent. A broker that
-//! sends more messages than the prefetch, or more than 64 MiB of names of queues, is left. More than
-//! 1000 messages in the queue `carrot.routing`, or several of more than 64 MiB in total, are an
-//! error of the call that needs the table.
+//! sends more messages than the prefetch, or more than 64 MiB of names of queues, is left. More
+//! than 1000 messages in the queue `carrot.routing`, or several of more than 64 MiB in total, are
+//! an error of the call that needs the table.
 //!
 //! # Threads
 //!

@@ -66,8 +66,8 @@ features! {
     ExclusiveConsumers => "exclusive consumers",
     /// The `x-single-active-consumer` argument.
     SingleActiveConsumer => "single active consumer",
-    /// Several unsettled messages of a single active consumer. Without it, the consumer receives one
-    /// at a time, whatever its prefetch, and a requeue passes its turn on.
+    /// Several unsettled messages of a single active consumer. Without it, the consumer receives
+    /// one at a time, regardless of its prefetch, and a requeue passes its turn on.
     SingleActivePrefetch => "prefetch of a single active consumer",
     /// The `x-priority` argument of consumers.
     ConsumerPriorities => "consumer priorities",

@@ -1,4 +1,4 @@
-//! What a consumer of the queue with the table message has received, within limits.
+//! The arrivals of a consumer of the queue with the table message, within limits.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ pub(crate) const MOST_TABLES: usize = 1000;
 /// commands.
 const MOST_OCTETS: usize = 64 << 20;
 
-/// What one consumer has received. The callers keep the messages that they take, so that the limits
+/// The arrivals of one consumer. The callers keep the messages that they take, so that the limits
 /// hold for all messages of the consumer.
 #[derive(Debug, Default)]
 pub(crate) struct TableArrivals {
