@@ -15,8 +15,8 @@ use crate::connection::link_handle::LinkHandle;
 use crate::connection::link_reader::refusal;
 use crate::connection::linked_channel::{Arrival, BrokerAnswer, LinkedChannel};
 use crate::wire::destination::WireDestination;
-use crate::wire::ids::MessageId;
-use crate::wire::setup_commands::RemoveInfo;
+use crate::wire::ids::{MessageId, TransactionId};
+use crate::wire::setup_commands::{RemoveInfo, TransactionInfo};
 
 /// A channel: its first error, its publications, and its deliveries.
 #[derive(Debug)]
@@ -210,10 +210,20 @@ impl LinkedChannel for ChannelCore {
         self.changed.notify_all();
     }
 
-    fn settled(&self, answer: BrokerAnswer) {
+    fn settled(&self, transaction: &TransactionId, answer: BrokerAnswer) {
         if let Err(exception) = answer {
-            // The broker still counts the message as held.
-            self.fail(&refusal(&exception));
+            // The broker keeps the transaction, and its message, until the end of the connection.
+            self.link.send(self.step(transaction, TransactionInfo::ROLLBACK));
+            self.fail(&match refusal(&exception) {
+                Error::Backend { reason, source } => Error::Backend {
+                    reason: format!(
+                        "the broker has not taken a dead letter, and its message returns to its \
+                         queue: {reason}"
+                    ),
+                    source,
+                },
+                refused => refused,
+            });
         }
     }
 

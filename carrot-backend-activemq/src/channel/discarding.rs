@@ -78,6 +78,6 @@ impl ChannelCore {
         let ack = self.acknowledge_in(&transaction, held.slot, &held.destination, &held.message);
         self.link.send(ack);
         let commit = self.step(&transaction, TransactionInfo::COMMIT);
-        let _ = self.link.send_for_settlement(commit, self.linked());
+        let _ = self.link.send_for_settlement(commit, self.linked(), transaction);
     }
 }

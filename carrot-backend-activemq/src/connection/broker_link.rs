@@ -14,7 +14,7 @@ use crate::connection::outgoing_frame::OutgoingFrame;
 use crate::connection::queue_directory::QueueDirectory;
 use crate::wire::command::{CommandBody, CommandHead, OpenWireCommand};
 use crate::wire::destination::WireDestination;
-use crate::wire::ids::{ConnectionId, ConsumerId, ProducerId, SessionId};
+use crate::wire::ids::{ConnectionId, ConsumerId, ProducerId, SessionId, TransactionId};
 use crate::wire::message::WireMessage;
 
 /// The session of the consumers that belong to no channel. Every connection has it.
@@ -47,7 +47,7 @@ pub(crate) struct BrokerLinkEntries {
 enum AwaitedAnswer {
     Call(Arc<LinkCall<BrokerAnswer>>),
     Publication { channel: Weak<dyn LinkedChannel>, tag: u64 },
-    Settlement(Weak<dyn LinkedChannel>),
+    Settlement { channel: Weak<dyn LinkedChannel>, transaction: TransactionId },
 }
 
 /// A call whose answer may be waited for.
@@ -203,13 +203,14 @@ impl BrokerLink {
         self.send_awaited(body, AwaitedAnswer::Publication { channel, tag })
     }
 
-    /// Sends a command. The channel gets the answer as that of a settlement.
+    /// Sends the end of a transaction. The channel gets the answer as that of a settlement.
     pub(crate) fn send_for_settlement(
         &self,
         body: CommandBody,
         channel: Weak<dyn LinkedChannel>,
+        transaction: TransactionId,
     ) -> Result<()> {
-        self.send_awaited(body, AwaitedAnswer::Settlement(channel))
+        self.send_awaited(body, AwaitedAnswer::Settlement { channel, transaction })
     }
 
     fn send_awaited(&self, body: CommandBody, awaited: AwaitedAnswer) -> Result<()> {
@@ -234,9 +235,9 @@ impl BrokerLink {
                     channel.confirmed(tag, answer);
                 }
             }
-            Some(AwaitedAnswer::Settlement(channel)) => {
+            Some(AwaitedAnswer::Settlement { channel, transaction }) => {
                 if let Some(channel) = channel.upgrade() {
-                    channel.settled(answer);
+                    channel.settled(&transaction, answer);
                 }
             }
             None => {}

@@ -120,6 +120,8 @@ impl TransactionInfo {
     pub(crate) const BEGIN: u8 = 0;
     /// The step that commits a transaction of one connection.
     pub(crate) const COMMIT: u8 = 2;
+    /// Ends a transaction without an effect, also one whose commit has failed.
+    pub(crate) const ROLLBACK: u8 = 4;
 }
 
 impl RemoveInfo {

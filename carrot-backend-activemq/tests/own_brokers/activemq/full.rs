@@ -116,3 +116,42 @@ fn full_store_refuses_messages_until_it_has_room() {
     assert!(eventually(SOON, || publisher.message().send_bytes(vec![0; 1_000_000]).is_ok()));
     assert_eq!(drain(&consumer), 1);
 }
+
+#[test]
+#[ignore = "needs ActiveMQ: run ./scripts/test"]
+fn dead_letter_for_a_full_broker_is_late_and_not_lost() {
+    let broker = OwnBroker::start(&["--memory", "1mb"]);
+    let connection = connect(&broker);
+    connection.declare_queue("dead").unwrap();
+    let work = Queue::new("work").dead_letter_exchange("").dead_letter_routing_key("dead");
+    let worker = connection.consumer(work).build().unwrap();
+    connection.publisher().routing_key("work").build().unwrap().send("bad").unwrap();
+    let publisher = connection.publisher().queue("full").build().unwrap();
+    let consumer = connection.consumer("full").build().unwrap();
+    let rejected = worker.fetch().unwrap().unwrap();
+    let (taken, error) = fill(&publisher, 100_000);
+    assert!(matches!(error, Error::Refused), "{error:?}");
+    let started = Instant::now();
+    rejected.reject().unwrap();
+    // The broker holds the dead letter back for 3 s, and all else of the connection.
+    let drained = drain(&consumer);
+    println!("dead letter: drained after {:?}", started.elapsed());
+    assert!(started.elapsed() < SOON / 2, "{:?}", started.elapsed());
+    assert!(drained >= taken, "{drained} of {taken}");
+    let dead = connection.consumer("dead").build().unwrap();
+    let arrives_once = || match worker.fetch() {
+        // The broker had no room in time.
+        Err(error) => {
+            let text = error.to_string();
+            assert!(text.contains("the broker has not taken a dead letter"), "{text}");
+            false
+        }
+        Ok(Some(returned)) => {
+            returned.reject().unwrap();
+            false
+        }
+        Ok(None) => dead.fetch().unwrap().is_some_and(|letter| letter.ack().is_ok()),
+    };
+    assert!(eventually(SOON, arrives_once), "the message is lost");
+    assert!(dead.fetch().unwrap().is_none() && worker.fetch().unwrap().is_none());
+}
