@@ -12,7 +12,7 @@ pub(crate) mod linked_channel;
 pub(crate) mod outgoing_frame;
 pub(crate) mod queue_directory;
 pub(crate) mod statistics;
-mod table_arrivals;
+pub(crate) mod table_arrivals;
 pub(crate) mod table_change;
 mod table_consumers;
 pub(crate) mod table_port;

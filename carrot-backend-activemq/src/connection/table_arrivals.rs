@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use carrot_core::{Error, Result};
 
 use crate::connection::linked_channel::Arrival;
-use crate::connection::table_port::TABLE_QUEUE;
 use crate::wire::message::WireMessage;
 
+/// The queue with the table message.
+pub(crate) const TABLE_QUEUE: &str = "carrot.routing";
 /// The most table messages of one consumer. One is usual. Each client that creates the table at the
 /// same time as others adds one.
 pub(crate) const MOST_TABLES: usize = 1000;

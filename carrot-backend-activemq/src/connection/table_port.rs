@@ -12,7 +12,7 @@ use carrot_listener::{lock, wait_until};
 use crate::connection::broker_link::BrokerLink;
 use crate::connection::link_reader::refusal;
 use crate::connection::linked_channel::{Arrival, BrokerAnswer, LinkedChannel};
-use crate::connection::table_arrivals::TableArrivals;
+use crate::connection::table_arrivals::{TABLE_QUEUE, TableArrivals};
 use crate::exchanges::routing_definitions::RoutingDefinitions;
 use crate::exchanges::table_octets::read_table;
 use crate::wire::command::CommandBody;
@@ -22,8 +22,6 @@ use crate::wire::ids::MessageId;
 use crate::wire::message::WireMessage;
 use crate::wire::setup_commands::{ConsumerInfo, ProducerInfo, SessionInfo};
 
-/// The queue with the table message.
-pub(crate) const TABLE_QUEUE: &str = "carrot.routing";
 /// The topic that every new table is published to.
 pub(crate) const TABLE_TOPIC: &str = "carrot.routing.changes";
 /// The session of the consumers and the producer of the table.

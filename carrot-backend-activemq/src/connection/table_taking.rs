@@ -8,7 +8,8 @@ use carrot_link::CallDeadline;
 use carrot_listener::lock;
 
 use crate::connection::link_reader::refusal;
-use crate::connection::table_port::{TABLE_QUEUE, TABLE_SESSION, TablePort, table_queue};
+use crate::connection::table_arrivals::TABLE_QUEUE;
+use crate::connection::table_port::{TABLE_SESSION, TablePort, table_queue};
 use crate::exchanges::routing_definitions::RoutingDefinitions;
 use crate::exchanges::table_octets::read_table;
 use crate::wire::command::CommandBody;

@@ -6,9 +6,8 @@ use carrot_core::{Error, Result};
 use carrot_link::CallDeadline;
 
 use crate::connection::link_reader::refusal;
-use crate::connection::table_port::{
-    TABLE_QUEUE, TABLE_SESSION, TABLE_TOPIC, TablePort, table_queue,
-};
+use crate::connection::table_arrivals::TABLE_QUEUE;
+use crate::connection::table_port::{TABLE_SESSION, TABLE_TOPIC, TablePort, table_queue};
 use crate::connection::table_taking::HeldTable;
 use crate::exchanges::routing_definitions::RoutingDefinitions;
 use crate::exchanges::table_octets::write_table;
