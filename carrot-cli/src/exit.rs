@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use carrot::Error;
 
 use crate::escaping;
-use crate::progress::can_be_drawn_on;
+use crate::terminal::can_be_drawn_on;
 
 pub(crate) type Result<T> = std::result::Result<T, CommandFailure>;
 

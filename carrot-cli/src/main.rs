@@ -24,6 +24,7 @@ mod plain_json;
 mod progress;
 mod queue_listing;
 mod secret_file;
+mod terminal;
 
 use std::process::ExitCode;
 

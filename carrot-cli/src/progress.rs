@@ -1,9 +1,10 @@
 //! Progress on the standard error output, if that is a terminal.
 
 use std::fmt::Write;
-use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+
+use crate::terminal::can_be_drawn_on;
 
 /// Returns a line for messages about what is done now.
 pub(crate) fn line() -> ProgressBar {
@@ -25,12 +26,4 @@ fn styled(progress: ProgressBar, style: Option<ProgressStyle>) -> ProgressBar {
         Some(style) if can_be_drawn_on(&std::io::stderr()) => progress.with_style(style),
         _ => ProgressBar::hidden(),
     }
-}
-
-/// Whether an output is a terminal that can do more than print lines. `TERM` names no other one if
-/// it is empty, missing or `dumb`; Windows has no such variable.
-pub(crate) fn can_be_drawn_on(output: &impl IsTerminal) -> bool {
-    let is_capable = cfg!(windows)
-        || std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
-    is_capable && output.is_terminal()
 }

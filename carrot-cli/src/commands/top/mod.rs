@@ -19,7 +19,7 @@ use crate::commands::top::screen::Screen;
 use crate::exit::Result;
 use crate::interrupt::Interrupt;
 use crate::printing::{print_entries, print_line};
-use crate::progress::can_be_drawn_on;
+use crate::terminal::can_be_drawn_on;
 
 /// How long the command waits at most, before it looks at the keys and at the size of the terminal.
 const STEP: Duration = Duration::from_millis(50);
