@@ -42,6 +42,8 @@ pub(crate) struct SessionState {
     pub(crate) delivered: u64,
     /// The deliveries that a caller has received, and not settled, by their tags.
     pub(crate) held: BTreeMap<u64, UnsettledMessage>,
+    /// The slots of subscriptions whose message is on its way from the inbox to its caller.
+    pub(crate) leaving: HashSet<i64>,
     pub(crate) inboxes: HashMap<i64, SlotInbox>,
     /// The consumers at the broker.
     pub(crate) slots: HashMap<i64, SlotOwner>,
@@ -137,9 +139,11 @@ impl ChannelCore {
         }
         state.failure = Some(error.clone());
         let held: Vec<_> = std::mem::take(&mut state.held).into_values().collect();
-        let slots: Vec<i64> = std::mem::take(&mut state.slots).into_keys().collect();
+        let mut slots: Vec<i64> = std::mem::take(&mut state.slots).into_keys().collect();
+        slots.sort_unstable();
         let mut unseen = Vec::new();
         for inbox in state.inboxes.values_mut() {
+            self.stop_slots(inbox);
             let arrivals = std::mem::take(&mut inbox.arrivals);
             unseen.extend(arrivals.iter().map(|arrival| arrival.slot));
             inbox.waiting_bytes = 0;
@@ -169,15 +173,12 @@ impl ChannelCore {
     }
 
     /// Returns the messages of an ended channel to their queues: first those that callers have
-    /// received. The empty slots go before, or they would receive what returns.
+    /// received, and last those under way. The slots are stopped, and receive nothing that returns.
     pub(crate) fn return_messages(&self, ended: &EndedChannel) {
-        for slot in &ended.empty {
-            self.link.send(self.remove_slot(*slot, RemoveInfo::NOT_DELIVERED));
-        }
         for held in ended.held.iter().filter(|held| !held.is_gone) {
             self.link.send(self.remove_slot(held.slot, RemoveInfo::DELIVERED));
         }
-        for slot in &ended.unseen {
+        for slot in ended.unseen.iter().chain(&ended.empty) {
             self.link.send(self.remove_slot(*slot, RemoveInfo::NOT_DELIVERED));
         }
     }
@@ -186,7 +187,7 @@ impl ChannelCore {
 /// The messages and consumers of a channel at its end.
 #[derive(Debug)]
 pub(crate) struct EndedChannel {
-    /// The consumers without a message.
+    /// The consumers without a message that has arrived.
     pub(crate) empty: Vec<i64>,
     /// The deliveries that were not settled, in the order of their tags.
     pub(crate) held: Vec<UnsettledMessage>,

@@ -3,7 +3,7 @@
 use crate::channel::channel_core::{ChannelCore, SlotPlace};
 use crate::connection::table_writing::transaction_step;
 use crate::wire::command::CommandBody;
-use crate::wire::delivery_commands::{MessageAck, MessagePull};
+use crate::wire::delivery_commands::{ConsumerControl, MessageAck, MessagePull};
 use crate::wire::destination::WireDestination;
 use crate::wire::ids::{LocalTransactionId, MessageId, RemovedId, TransactionId};
 use crate::wire::setup_commands::{
@@ -57,6 +57,16 @@ impl ChannelCore {
             has_no_range_acks: true,
             ..ConsumerInfo::default()
         }
+    }
+
+    /// Has the broker send nothing more to a consumer.
+    pub(crate) fn stop_slot(&self, slot: i64, destination: &WireDestination) -> CommandBody {
+        CommandBody::Control(ConsumerControl {
+            destination: Some(destination.clone()),
+            consumer: Some(self.link.consumer_id(self.session, slot)),
+            prefetch: 0,
+            ..ConsumerControl::default()
+        })
     }
 
     /// Removes a consumer. Its message returns to the queue.

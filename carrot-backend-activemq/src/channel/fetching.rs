@@ -159,6 +159,7 @@ impl ChannelCore {
         let tag = state.next_tag();
         if is_manual {
             let DeliveryOrigin { slot, subscription, destination, is_gone } = origin;
+            state.leaving.remove(&slot);
             let held =
                 UnsettledMessage { slot, subscription, destination, message: id, is_gone, letter };
             state.held.insert(tag, held);

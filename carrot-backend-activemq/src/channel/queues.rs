@@ -88,8 +88,8 @@ impl ChannelCore {
     }
 
     /// Waits for a round trip, after which all earlier notices have arrived.
-    pub(crate) fn flush(&self, deadline: CallDeadline) -> Result<()> {
-        let answer = self.checked(self.link.call("publish", CommandBody::Flush, deadline))?;
+    pub(crate) fn flush(&self, operation: &'static str, deadline: CallDeadline) -> Result<()> {
+        let answer = self.checked(self.link.call(operation, CommandBody::Flush, deadline))?;
         answer.map_err(|exception| self.failed(refusal(&exception)))
     }
 

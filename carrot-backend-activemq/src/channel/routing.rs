@@ -83,7 +83,7 @@ impl ChannelCore {
         let fresh = match self.link.table.fresh_table("publish", deadline) {
             Ok(table) => self.route_by(&table, content, RouteOrigin::Client),
             Err(Error::AccessRefused { .. }) => {
-                self.flush(deadline).map_err(RouteFailure::Call)?;
+                self.flush("publish", deadline).map_err(RouteFailure::Call)?;
                 self.route_by(&RoutingDefinitions::default(), content, RouteOrigin::Client)
             }
             Err(error) => return Err(RouteFailure::Call(self.checked_error(error))),

@@ -39,10 +39,14 @@ impl ActiveMqSubscription {
         let mut state = self.channel.lock();
         loop {
             state.check()?;
-            let Some(inbox) = state.inboxes.get_mut(&self.number) else {
+            let SessionState { inboxes, leaving, .. } = &mut *state;
+            let Some(inbox) = inboxes.get_mut(&self.number) else {
                 return Err(Error::closed("subscription"));
             };
             if let Some(arrival) = inbox.pop() {
+                if inbox.is_manual {
+                    leaving.insert(arrival.slot);
+                }
                 return Ok(Some(TakenArrival {
                     arrival,
                     destination: Arc::clone(&inbox.destination),
@@ -106,20 +110,21 @@ impl Drop for ActiveMqSubscription {
 }
 
 impl SessionState {
-    /// Takes the slots of a subscription that will be removed: all but those whose message a caller
-    /// has, and, unless `all`, those whose message waits.
+    /// Takes the slots of a stopped subscription that will be removed: all but those whose message a
+    /// caller has or is about to have, and, unless `all`, those whose message waits.
     fn take_slots(&mut self, subscription: i64, all: bool) -> Vec<i64> {
-        let SessionState { held, inboxes, slots, .. } = self;
+        let SessionState { held, leaving, inboxes, slots, .. } = self;
         let Some(inbox) = inboxes.get_mut(&subscription) else { return Vec::new() };
         let mut kept: HashSet<i64> = held.values().map(|held| held.slot).collect();
+        kept.extend(leaving.iter());
         if !all && inbox.is_manual {
             kept.extend(inbox.arrivals.iter().map(|arrival| arrival.slot));
         }
-        // The empty ones go first, or they would receive what returns. Messages return in order.
-        let filled: Vec<i64> = inbox.arrivals.iter().map(|arrival| arrival.slot).collect();
-        let is_empty = |slot: &&i64| !filled.contains(slot);
-        let mut taken: Vec<i64> = inbox.slots.iter().filter(is_empty).copied().collect();
-        taken.extend(&filled);
+        // Messages return in order. Those under way are later ones, and fill the slots in order.
+        let mut taken: Vec<i64> = inbox.arrivals.iter().map(|arrival| arrival.slot).collect();
+        let mut others: Vec<i64> = inbox.slots.iter().copied().collect();
+        others.sort_unstable();
+        taken.append(&mut others);
         let mut seen = HashSet::new();
         taken.retain(|slot| !kept.contains(slot) && seen.insert(*slot));
         for slot in &taken {
@@ -133,16 +138,27 @@ impl SessionState {
 impl ChannelCore {
     /// Ends a subscription, and removes its empty slots at the broker.
     fn cancel(&self, subscription: i64, deadline: CallDeadline) -> Result<()> {
-        let slots = {
+        {
             let mut state = self.lock();
             state.check()?;
             let inbox = state.inboxes.get_mut(&subscription);
             let Some(inbox) = inbox.filter(|inbox| inbox.ended.is_none()) else { return Ok(()) };
             inbox.end("the program stopped the consumer");
             self.pay_owed(inbox);
-            state.take_slots(subscription, false)
-        };
+            self.stop_slots(inbox);
+        }
+        // A message under way to a slot that seems empty would return before earlier ones.
+        self.flush("cancel", deadline)?;
+        let slots = self.lock().take_slots(subscription, false);
         self.remove_slots(&slots, Some(deadline))
+    }
+
+    /// Has the broker send nothing more to the slots of a subscription, which otherwise receive what
+    /// the others return.
+    pub(crate) fn stop_slots(&self, inbox: &SlotInbox) {
+        for slot in inbox.slots.iter().filter(|_| inbox.is_manual) {
+            self.link.send(self.stop_slot(*slot, &inbox.destination));
+        }
     }
 
     /// Acknowledges what has arrived for a subscription with automatic acknowledgement.
@@ -199,6 +215,9 @@ impl ChannelCore {
     pub(crate) fn drop_subscription(&self, subscription: i64) {
         let slots = {
             let mut state = self.lock();
+            if let Some(inbox) = state.inboxes.get(&subscription).filter(|inbox| !inbox.is_gone) {
+                self.stop_slots(inbox);
+            }
             let slots = state.take_slots(subscription, true);
             state.inboxes.remove(&subscription);
             slots

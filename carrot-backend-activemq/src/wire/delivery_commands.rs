@@ -8,7 +8,7 @@ use crate::wire::message::WireMessage;
 use crate::wire::wire_field::TailNumber;
 
 wire_struct! {
-    /// A change of a consumer by its broker.
+    /// A change of a consumer, by its broker or by its client.
     ConsumerControl = 17, "ConsumerControl" {
         destination: Option<WireDestination> = "destination",
         /// Whether the broker has removed the consumer.

@@ -1,4 +1,5 @@
 mod broker;
+mod cancelling;
 mod conformance;
 mod exchanges;
 mod failed_messages;
