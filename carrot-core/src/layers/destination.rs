@@ -1,6 +1,6 @@
 //! The names of destinations in metrics and spans.
 
-use crate::model::ShortString;
+use crate::model::{ShortString, TEMPORARY_QUEUE};
 
 /// The name that stands for all destinations beyond the limit, and for names that AMQP forbids.
 pub(super) const OTHER: &str = "_OTHER";
@@ -8,6 +8,8 @@ pub(super) const OTHER: &str = "_OTHER";
 const LONGEST: usize = 255;
 /// The name of the default exchange where a message names no queue.
 const DEFAULT_EXCHANGE: &str = "amq.default";
+/// The name that stands for all queues that the broker names.
+const SERVER_NAMED: &str = "amq.gen";
 
 /// Returns the name of the destination of a sent message: the exchange, or the queue for the
 /// default exchange, whose routing keys are names of queues.
@@ -26,8 +28,11 @@ pub(super) fn group(name: &str) -> &str {
     if name.len() > LONGEST {
         return OTHER;
     }
+    if name.starts_with(TEMPORARY_QUEUE) {
+        return SERVER_NAMED;
+    }
     if name.starts_with("amq.") {
-        for group in ["amq.gen", "amq.rabbitmq.reply-to", "amq.rabbitmq"] {
+        for group in [SERVER_NAMED, "amq.rabbitmq.reply-to", "amq.rabbitmq"] {
             if name.starts_with(group) {
                 return group;
             }
@@ -57,6 +62,7 @@ mod tests {
     fn destinations_that_the_broker_names_have_one_name() {
         for (name, group_name) in [
             ("amq.gen-JzTY20BRgKO-HjmUJj0wLg", "amq.gen"),
+            ("temp-queue://carrot-consume-f6de79bd:7", "amq.gen"),
             ("amq.rabbitmq.reply-to.g1h2AA5yZXBseUAyNzc", "amq.rabbitmq.reply-to"),
             ("amq.rabbitmq.trace", "amq.rabbitmq"),
             ("amq.direct", "amq.direct"),

@@ -21,6 +21,7 @@ pub use delete_if::DeleteIf;
 pub use exchange::{Exchange, ExchangeKind};
 pub use leader_locator::LeaderLocator;
 pub use properties::{DeliveryMode, Properties};
+pub(crate) use queue::TEMPORARY_QUEUE;
 pub use queue::{Overflow, Queue, QueueInfo};
 pub(crate) use queue_arguments::whole_seconds;
 pub use short_string::ShortString;

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::model::exchange::durable;
 use crate::model::{Headers, ShortString, Value};
 
+/// The beginning of the names that ActiveMQ gives to queues.
+pub(crate) const TEMPORARY_QUEUE: &str = "temp-queue://";
+
 /// The behaviour of a queue that has reached its length limit (RabbitMQ's `x-overflow`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

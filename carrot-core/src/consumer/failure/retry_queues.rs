@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::backend::Capabilities;
-use crate::model::{Queue, whole_seconds};
+use crate::model::{Queue, TEMPORARY_QUEUE, whole_seconds};
 use crate::waiting_queues::arguments::{kept, waiting_queue};
 use crate::waiting_queues::names::{self, is_stem_of, with_suffix};
 
@@ -59,7 +59,8 @@ pub(super) fn is_step_of(name: &str, queue: &str) -> bool {
 /// Returns the default name of the parking queue of `queue`. All server-named queues share one:
 /// their prefix is reserved, and each would leave a parking queue behind.
 pub(super) fn parking_name(queue: &str) -> String {
-    with_suffix(if queue.starts_with("amq.") { "server-named" } else { queue }, ".failed")
+    let is_server_named = queue.starts_with("amq.") || queue.starts_with(TEMPORARY_QUEUE);
+    with_suffix(if is_server_named { "server-named" } else { queue }, ".failed")
 }
 
 /// Returns the parking queue: durable, and replicated if the broker supports that.
@@ -131,7 +132,9 @@ mod tests {
         }
         assert_eq!(quorum.arguments.len(), 6);
         assert_eq!(parking_name("orders"), "orders.failed");
-        assert_eq!(parking_name("amq.gen-x"), "server-named.failed");
+        for name in ["amq.gen-x", "temp-queue://carrot-consume-f6de79bd:7"] {
+            assert_eq!(parking_name(name), "server-named.failed");
+        }
     }
 
     #[test]
