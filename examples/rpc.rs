@@ -7,8 +7,8 @@ use std::error::Error;
 use std::thread;
 use std::time::Duration;
 
-use carrot::Queue;
 use carrot::call::RemoteError;
+use carrot::topology::DeleteIf;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,11 +43,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let given = std::env::args().nth(1).or_else(|| std::env::var("CARROT_URL").ok());
     let connection = carrot::connect(given.unwrap_or_else(|| "memory://".into()))?;
 
-    // A queue that is deleted with its last server. A small prefetch shares the requests.
-    let queue = Queue::new("rates").auto_delete();
+    // A small prefetch shares the requests.
     let mut servers = Vec::new();
     for name in ["one", "two"] {
-        let consumer = connection.consumer(&queue).prefetch(2).build()?;
+        let consumer = connection.consumer("rates").prefetch(2).build()?;
         servers.push(consumer.serve(2, move |pair: Pair| {
             Ok::<_, RemoteError>(Rate { rate: rate(&pair)?, server: name.into() })
         })?);
@@ -89,6 +88,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         requests += report.acknowledged;
     }
     println!("{requests} requests acknowledged");
+    connection.delete_queue("rates", DeleteIf::ALWAYS)?;
     connection.close()?;
     Ok(())
 }

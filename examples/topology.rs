@@ -8,7 +8,7 @@ use carrot::topology::{DeleteIf, Topology};
 const FILE: &str = r##"{
     "exchanges": [{"name": "example-prices", "type": "topic"}],
     "queues": [
-        {"name": "example-usd-prices", "arguments": {"x-max-length": 1000}},
+        {"name": "example-usd-prices", "arguments": {"x-message-ttl": 3600000}},
         {"name": "example-all-prices"}
     ],
     "bindings": [

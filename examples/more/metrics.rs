@@ -14,7 +14,8 @@ use std::thread;
 use std::time::Duration;
 
 use carrot::layers::Metrics;
-use carrot::{Message, Queue, Settlement};
+use carrot::topology::DeleteIf;
+use carrot::{Message, Settlement};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tiny_http::{Response, Server};
 
@@ -52,8 +53,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn handle_orders(connection: &carrot::Connection) -> carrot::Result<()> {
-    let queue = Queue::new("observed_orders").expires(Duration::from_secs(60));
-    let mut consumer = connection.consumer(queue.clone()).build()?;
+    let queue = "observed_orders";
+    let mut consumer = connection.consumer(queue).build()?;
     let publisher = connection.publisher().queue(queue).build()?;
     publisher.send_all(0..5)?;
     consumer.register_callback(
@@ -63,6 +64,7 @@ fn handle_orders(connection: &carrot::Connection) -> carrot::Result<()> {
     );
     let report = consumer.handle_next(5)?;
     println!("{} acknowledged, {} rejected", report.acknowledged, report.rejected);
+    connection.delete_queue("observed_orders", DeleteIf::ALWAYS)?;
     Ok(())
 }
 

@@ -52,6 +52,11 @@ impl Breakable {
         Breakable::behind_proxy(broker.options(), broker)
     }
 
+    pub fn on_activemq() -> Breakable {
+        let broker = RemoteBroker::on_activemq();
+        Breakable::behind_proxy(broker.options(), broker)
+    }
+
     pub fn on_host() -> Breakable {
         let broker = RemoteBroker::on_host();
         Breakable::behind_proxy(broker.options(), broker)
@@ -116,9 +121,14 @@ impl Breakable {
 }
 
 /// Turns each function into a test on the memory broker, and one on a host of ZeroMQ, on Carrot's
-/// server and on RabbitMQ behind a proxy.
+/// server, on RabbitMQ and on ActiveMQ behind a proxy. The attributes have the meaning of
+/// [`on_both_backends`].
 macro_rules! on_both_breakable {
-    ($(fn $name:ident($broker:ident: Breakable) $body:block)*) => {
+    ($(
+        $(#[without_activemq($lack:literal)])?
+        $(#[differs_on_activemq($difference:ident)])?
+        fn $name:ident($broker:ident: Breakable) $body:block
+    )*) => {
         $(fn $name($broker: $crate::breakable::Breakable) $body)*
 
         mod memory {
@@ -147,6 +157,16 @@ macro_rules! on_both_breakable {
             #[ignore = "needs RabbitMQ: run ./scripts/test"]
             fn $name() {
                 super::$name($crate::breakable::Breakable::on_rabbitmq());
+            })*
+        }
+
+        mod activemq {
+            $(#[test]
+            #[ignore = "needs ActiveMQ: run ./scripts/test"]
+            fn $name() {
+                $crate::on_activemq::on_activemq(expected!($($lack)? $($difference)?), || {
+                    super::$name($crate::breakable::Breakable::on_activemq());
+                });
             })*
         }
     };

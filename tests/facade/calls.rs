@@ -68,7 +68,12 @@ on_both_backends! {
         let error = caller(connection, &queue).call::<_, u64>(&1, SHORT).unwrap_err();
         assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
         assert!(error.is_retryable());
-        eventually("the expiry of the request", || ready(connection, &queue.name) == 0);
+        let server = connection.consumer(queue.clone()).build().unwrap();
+        eventually("the expiry of the request", || match server.fetch().unwrap() {
+            Some(request) => { request.requeue().unwrap(); false }
+            None => true,
+        });
+        assert_eq!(ready(connection, &queue.name), 0);
     }
 
     fn late_answer_is_dropped(connection: &Connection) {

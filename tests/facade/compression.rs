@@ -1,7 +1,6 @@
 //! Compressed bodies, from publishers to consumers.
 
 use std::sync::mpsc;
-use std::time::Duration;
 
 use carrot::{
     Codec, Consumer, Error, Message, Publisher, Queue,
@@ -9,7 +8,7 @@ use carrot::{
     consume::Retry,
 };
 
-use crate::support::{SOON, eventually, next, queue, ready, unique};
+use crate::support::{SOON, eventually, next, passing, queue, ready, unique};
 
 /// A body that is worth its compression.
 fn long_text() -> String {
@@ -135,7 +134,7 @@ on_both_backends! {
 
     fn bomb_is_refused_and_parked_unchanged(connection: &Connection) {
         let (queue, parking) = (queue(), unique("parking"));
-        let expiring = Queue::new(&*parking).expires(Duration::from_secs(300));
+        let expiring = passing(&*parking);
         connection.declare_queue(expiring).unwrap();
         let consumer = connection
             .consumer(&queue)
@@ -170,7 +169,7 @@ on_both_backends! {
 
     fn retried_and_forwarded_message_stays_compressed(connection: &Connection) {
         let (queue, parking) = (queue(), unique("parking"));
-        let expiring = Queue::new(&*parking).expires(Duration::from_secs(300));
+        let expiring = passing(&*parking);
         connection.declare_queue(expiring).unwrap();
         let failing = || -> Consumer {
             connection.consumer(&queue).retry(Retry::never()).park(&*parking).build().unwrap()

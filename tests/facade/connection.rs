@@ -63,6 +63,7 @@ on_both_backends! {
         connection.declare_queue(&queue).unwrap();
     }
 
+    #[without_activemq("exclusive")]
     fn exclusive_queue_is_usable_by_its_whole_connection(connection: &Connection) {
         let queue = Queue::new(unique("queue")).exclusive();
         let consumer = connection.consumer(&queue).build().unwrap();
@@ -161,6 +162,7 @@ on_both_amqp_brokers! {
 }
 
 on_remote_brokers! {
+    #[without_activemq("exclusive")]
     fn exclusive_queue_is_locked_for_other_connection(broker: &RemoteBroker) {
         let (one, other) = (broker.connect(), broker.connect());
         let queue = Queue::new(unique("queue")).exclusive();

@@ -36,6 +36,7 @@ fn waiting_queue_exists(connection: &Connection, queue: &str) -> bool {
 }
 
 on_both_backends! {
+    #[without_activemq("x-queue-type")]
     fn failed_message_is_retried_with_a_pause_and_then_parked(connection: &Connection) {
         let queue = delaying();
         let parking = format!("{}.failed", queue.name);
@@ -63,6 +64,7 @@ on_both_backends! {
         delete(connection, &[&queue.name, &parking]);
     }
 
+    #[without_activemq("x-queue-type")]
     fn chosen_pause_waits_in_a_waiting_queue_and_counts(connection: &Connection) {
         let queue = delaying();
         let consumer = connection.consumer(&queue).build().unwrap();
@@ -89,6 +91,7 @@ on_both_backends! {
 }
 
 on_remote_brokers! {
+    #[without_activemq("x-queue-type")]
     fn broker_that_delays_gets_no_copy_and_ends_at_the_delivery_limit(broker: &RemoteBroker) {
         let connection = broker.connect();
         let dead = unique("dead");
@@ -115,6 +118,7 @@ on_remote_brokers! {
         delete(&connection, &[&queue.name, &parking, &dead]);
     }
 
+    #[without_activemq("x-queue-type")]
     fn queue_that_exists_without_delay_is_refused_by_a_broker_that_delays(broker: &RemoteBroker) {
         let connection = broker.connect();
         let queue = delaying();

@@ -1,10 +1,11 @@
-//! Every example runs on the in-process broker, on Carrot's server, on a ZeroMQ host and on
-//! RabbitMQ, and prints the expected text.
+//! Every example runs on the in-process broker, on Carrot's server, on a ZeroMQ host, on RabbitMQ
+//! and on ActiveMQ, and prints the expected text.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::sync::Once;
 
+use crate::activemq_page::listed;
 use crate::support::eventually;
 
 fn command(name: &str, url: Option<&str>) -> Command {
@@ -54,16 +55,22 @@ fn expect(name: &str, url: Option<&str>, expected: &str) {
 }
 
 /// Turns each example into a test on the in-process broker, one on Carrot's server, one on a ZeroMQ
-/// host and one on RabbitMQ. Those of `amqp_only` use the AMQP driver itself, and no host.
+/// host, one on RabbitMQ and one on ActiveMQ. Those of `without_activemq` are refused there, over
+/// the argument. Those of `amqp_only` use the AMQP driver itself.
 macro_rules! examples {
     (
         everywhere { $($name:ident: $expected:expr;)* }
+        without_activemq { $($refused:ident($argument:literal): $text:expr;)* }
         amqp_only { $($amqp:ident: $amqp_expected:expr;)* }
     ) => {
         mod memory {
             $(#[test]
             fn $name() {
                 super::expect(stringify!($name), None, $expected);
+            })*
+            $(#[test]
+            fn $refused() {
+                super::expect(stringify!($refused), None, $text);
             })*
             $(#[test]
             fn $amqp() {
@@ -80,6 +87,11 @@ macro_rules! examples {
                 super::expect(stringify!($name), Some(&broker.url), $expected);
             })*
             $(#[test]
+            fn $refused() {
+                let broker = RemoteBroker::on_server();
+                super::expect(stringify!($refused), Some(&broker.url), $text);
+            })*
+            $(#[test]
             fn $amqp() {
                 let broker = RemoteBroker::on_server();
                 super::expect(stringify!($amqp), Some(&broker.url), $amqp_expected);
@@ -91,6 +103,11 @@ macro_rules! examples {
             fn $name() {
                 let broker = crate::remote_broker::RemoteBroker::on_host();
                 super::expect(stringify!($name), Some(&broker.url), $expected);
+            })*
+            $(#[test]
+            fn $refused() {
+                let broker = crate::remote_broker::RemoteBroker::on_host();
+                super::expect(stringify!($refused), Some(&broker.url), $text);
             })*
         }
 
@@ -104,10 +121,40 @@ macro_rules! examples {
             })*
             $(#[test]
             #[ignore = "needs RabbitMQ: run ./scripts/test"]
+            fn $refused() {
+                super::expect(stringify!($refused), Some(&rabbitmq_url()), $text);
+            })*
+            $(#[test]
+            #[ignore = "needs RabbitMQ: run ./scripts/test"]
             fn $amqp() {
                 super::expect(stringify!($amqp), Some(&rabbitmq_url()), $amqp_expected);
             })*
         }
+
+        mod activemq {
+            use crate::on_activemq::{activemq_url, on_activemq};
+
+            $(#[test]
+            #[ignore = "needs ActiveMQ: run ./scripts/test"]
+            fn $name() {
+                super::expect(stringify!($name), Some(&activemq_url()), $expected);
+            })*
+            $(#[test]
+            #[ignore = "needs ActiveMQ: run ./scripts/test"]
+            fn $refused() {
+                on_activemq(expected!($argument), || {
+                    super::expect(stringify!($refused), Some(&activemq_url()), $text);
+                });
+            })*
+        }
+
+        /// What the examples do on ActiveMQ.
+        const ON_ACTIVEMQ: &[(&str, &str)] = &[
+            $((stringify!($name), "run"),)*
+            $((stringify!($refused), concat!("refused over `", $argument, "`")),)*
+            $((stringify!($amqp), "need AMQP"),)*
+            ("delayed", "refused over `delay`"),
+        ];
     };
 }
 
@@ -125,16 +172,29 @@ examples! {
         ordered: "200 changes of 10 accounts applied in order\n1 change failed";
         compression: "received: the worker goes on\nparked";
         router: "2 messages acknowledged, 1 rejected";
-        unit_test: "1 order acknowledged, 1 rejected";
         custom_backend: "all cases passed";
         web_service: "/order: HTTP/1.1 202 Accepted";
         dedup: "20 messages acknowledged, 10 orders shipped, 10 ids remembered";
         rpc: "100 calls from 4 threads answered\n102 requests acknowledged";
-        celery: "task 2: ValueError[\"-1 < 0\"]\ntask 3: TypeError";
+    }
+    without_activemq {
+        unit_test("x-dead-letter-exchange"): "1 order acknowledged, 1 rejected";
+        celery("auto_delete"): "task 2: ValueError[\"-1 < 0\"]\ntask 3: TypeError";
     }
     amqp_only {
         conformance_matrix: "passed, 0 failed";
     }
+}
+
+#[test]
+fn page_lists_what_the_examples_do_on_activemq() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/");
+    let is_example = |name: &str| {
+        std::path::Path::new(&format!("{folder}{name}.rs")).exists()
+            || std::path::Path::new(&format!("{folder}{name}")).exists()
+    };
+    let tested = ON_ACTIVEMQ.iter().map(|(name, state)| (name.to_string(), state.to_string()));
+    assert_eq!(listed(is_example), tested.collect());
 }
 
 /// Runs the example of delayed messages. Checks that no message comes before its time, and that the
@@ -282,6 +342,7 @@ fn work_queue_interrupted_ends_gracefully() {
 }
 
 on_remote_brokers! {
+    #[without_activemq("delay")]
     fn delayed_prints_its_reminders_in_order_and_not_early(broker: &RemoteBroker) {
         expect_reminders(Some(&broker.url));
     }

@@ -72,6 +72,7 @@ on_both_backends! {
         workers.stop(Duration::MAX).unwrap();
     }
 
+    #[without_activemq("auto_delete")]
     fn auto_delete_queue_is_declared_again_for_each_run(connection: &Connection) {
         let queue = Queue::new(unique("queue")).auto_delete();
         let consumer = connection.consumer(&queue).build().unwrap();

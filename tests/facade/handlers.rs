@@ -12,9 +12,14 @@ use crate::support::{SOON, eventually, queue, rabbitmq_url, unique};
 const THREADS: usize = 4;
 
 /// Turns each function into a test on a named in-process broker, one on Carrot's server, one on a
-/// ZeroMQ host and one on RabbitMQ. The function opens connections of its own.
+/// ZeroMQ host, one on RabbitMQ and one on ActiveMQ. The attributes have the meaning of
+/// [`on_both_backends`]. The function opens connections of its own.
 macro_rules! on_both_urls {
-    ($(fn $name:ident($options:ident: &ConnectionOptions) $body:block)*) => {
+    ($(
+        $(#[without_activemq($lack:literal)])?
+        $(#[differs_on_activemq($difference:ident)])?
+        fn $name:ident($options:ident: &ConnectionOptions) $body:block
+    )*) => {
         $(fn $name($options: &ConnectionOptions) $body)*
 
         mod memory {
@@ -45,6 +50,16 @@ macro_rules! on_both_urls {
             #[ignore = "needs RabbitMQ: run ./scripts/test"]
             fn $name() {
                 super::$name(&super::rabbitmq_url().parse().unwrap());
+            })*
+        }
+
+        mod activemq {
+            $(#[test]
+            #[ignore = "needs ActiveMQ: run ./scripts/test"]
+            fn $name() {
+                crate::on_activemq::on_activemq(expected!($($lack)? $($difference)?), || {
+                    super::$name(&crate::on_activemq::activemq_url().parse().unwrap());
+                });
             })*
         }
     };

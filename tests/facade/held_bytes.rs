@@ -56,6 +56,7 @@ on_both_backends! {
         }
     }
 
+    #[without_activemq("x-queue-type")]
     fn prefetch_of_a_quorum_queue_shrinks_without_redelivery(connection: &Connection) {
         let queue = queue().quorum();
         publish(connection, &queue, 0..200, LARGE);

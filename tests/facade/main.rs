@@ -1,8 +1,10 @@
 //! The public API, on all backends.
 //!
-//! Every test of [`on_both_backends`] runs in four places: on the in-process broker, over ZeroMQ's
-//! wire protocol on a host, with the AMQP driver on a `carrot-server` of its own, and on the
-//! RabbitMQ node that `CARROT_TEST_AMQP_URL` names. `./scripts/test` starts one.
+//! Every test of [`on_both_backends`] runs in five places: on the in-process broker, over ZeroMQ's
+//! wire protocol on a host, with the AMQP driver on a `carrot-server` of its own, on the RabbitMQ
+//! node that `CARROT_TEST_AMQP_URL` names, and on the ActiveMQ broker that
+//! `CARROT_TEST_ACTIVEMQ_URL` names. `./scripts/test` starts both. A test that does not pass on
+//! ActiveMQ names its reason in an attribute, and the reason is tested.
 //!
 //! A test that runs on RabbitMQ only names its reason.
 
@@ -11,10 +13,14 @@
 #[macro_use]
 mod breakable;
 #[macro_use]
+mod on_activemq;
+#[macro_use]
 mod remote_broker;
 #[macro_use]
 mod support;
 
+#[path = "../activemq_page.rs"]
+mod activemq_page;
 mod batches;
 mod calls;
 mod changing_secrets;

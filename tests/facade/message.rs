@@ -22,6 +22,7 @@ on_both_backends! {
         again.ack().unwrap();
     }
 
+    #[differs_on_activemq(requeued_messages_return_to_the_head)]
     fn message_requeued_keeps_its_place(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();

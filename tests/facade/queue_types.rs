@@ -15,6 +15,7 @@ fn declare(connection: &Connection, queue: Queue) {
 }
 
 on_both_backends! {
+    #[without_activemq("x-queue-type")]
     fn queues_of_both_types_are_declared_with_their_arguments(connection: &Connection) {
         declare(connection, Queue::new(unique("classic")).classic());
         declare(
@@ -38,6 +39,7 @@ on_both_backends! {
         );
     }
 
+    #[without_activemq("x-queue-type")]
     fn group_of_no_node_is_refused(connection: &Connection) {
         let queue = Queue::new(unique("quorum")).quorum().initial_group_size(0);
         let error = connection.declare_queue(queue).unwrap_err();

@@ -1,5 +1,5 @@
 //! Brokers that a test reaches over a socket: Carrot's server and RabbitMQ with the AMQP driver,
-//! and a ZeroMQ host.
+//! a ZeroMQ host, and ActiveMQ.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -10,15 +10,16 @@ use carrot::{Connection, ConnectionOptions};
 use carrot_backend_zeromq::BrokerHost;
 use carrot_server::Server;
 
+use crate::on_activemq::activemq_url;
 use crate::support::{first_two_numbers, rabbitmq_url, release};
 
 /// A broker with a URL.
 #[derive(Clone)]
 pub struct RemoteBroker {
     pub url: String,
-    /// The release that the broker imitates. `None` for RabbitMQ.
+    /// The release that the broker imitates. `None` for RabbitMQ and ActiveMQ.
     imitated: Option<RabbitMqRelease>,
-    /// The server or the host, which ends when dropped. `None` for RabbitMQ.
+    /// The server or the host, which ends when dropped. `None` for RabbitMQ and ActiveMQ.
     _server: Option<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -56,6 +57,11 @@ impl RemoteBroker {
     /// The node of the environment, which all tests share.
     pub fn on_rabbitmq() -> RemoteBroker {
         RemoteBroker { url: rabbitmq_url(), imitated: None, _server: None }
+    }
+
+    /// The broker of the environment, which all tests share.
+    pub fn on_activemq() -> RemoteBroker {
+        RemoteBroker { url: activemq_url(), imitated: None, _server: None }
     }
 
     /// The first two numbers of the release, or of the release that the broker imitates.
@@ -96,9 +102,14 @@ macro_rules! on_both_amqp_brokers {
     };
 }
 
-/// Turns each function into a test on Carrot's server, one on a ZeroMQ host, and one on RabbitMQ.
+/// Turns each function into a test on Carrot's server, one on a ZeroMQ host, one on RabbitMQ, and
+/// one on ActiveMQ. The attributes have the meaning of [`on_both_backends`].
 macro_rules! on_remote_brokers {
-    ($(fn $name:ident($broker:ident: &RemoteBroker) $body:block)*) => {
+    ($(
+        $(#[without_activemq($lack:literal)])?
+        $(#[differs_on_activemq($difference:ident)])?
+        fn $name:ident($broker:ident: &RemoteBroker) $body:block
+    )*) => {
         $(fn $name($broker: &$crate::remote_broker::RemoteBroker) $body)*
 
         mod remote {
@@ -121,6 +132,16 @@ macro_rules! on_remote_brokers {
                 #[ignore = "needs RabbitMQ: run ./scripts/test"]
                 fn $name() {
                     super::super::$name(&$crate::remote_broker::RemoteBroker::on_rabbitmq());
+                })*
+            }
+
+            mod activemq {
+                $(#[test]
+                #[ignore = "needs ActiveMQ: run ./scripts/test"]
+                fn $name() {
+                    $crate::on_activemq::on_activemq(expected!($($lack)? $($difference)?), || {
+                        super::super::$name(&$crate::remote_broker::RemoteBroker::on_activemq());
+                    });
                 })*
             }
         }

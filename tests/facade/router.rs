@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use carrot::consume::{Retry, Router};
 use carrot::{Message, Queue, Settlement};
 
-use crate::support::{SOON, eventually, memory, queue, ready, unique};
+use crate::support::{SOON, eventually, memory, passing, queue, ready, unique};
 
 /// Collects the calls of handlers.
 #[derive(Clone, Default)]
@@ -64,7 +64,7 @@ on_both_backends! {
     fn router_without_default_parks_what_no_handler_takes(connection: &Connection) {
         let (queue, calls) = (queue(), Calls::default());
         let parking = unique("parked");
-        let parked = Queue::new(&parking).expires(std::time::Duration::from_secs(300));
+        let parked = passing(&parking);
         let mut consumer = connection
             .consumer(&queue)
             .retry(Retry::never())

@@ -8,6 +8,7 @@ use carrot::memory::Broker;
 use carrot::publish::SendProgress;
 use carrot::{Connection, Error, Result};
 
+use crate::on_activemq::is_on_activemq;
 use crate::support::{SOON, queue, ready, unique};
 
 /// More than the time between two reports.
@@ -46,7 +47,10 @@ on_both_backends! {
         }
         assert!(seen.iter().all(|progress| progress.confirmed <= progress.sent));
         assert_eq!(ready(connection, &queue.name), 100_000);
-        connection.purge_queue(&queue.name).unwrap();
+        // ActiveMQ purges message by message, which takes longer than a call may.
+        if !is_on_activemq() {
+            connection.purge_queue(&queue.name).unwrap();
+        }
     }
 
     fn progress_shows_returned_values_before_the_window_is_full(connection: &Connection) {

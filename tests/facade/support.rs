@@ -3,6 +3,8 @@ use std::time::{Duration, Instant};
 
 use carrot::{Connection, Consumer, Exchange, ExchangeKind, Message, Queue};
 
+use crate::on_activemq::{is_on_activemq, note_name};
+
 /// Long enough for any expected event.
 pub const SOON: Duration = Duration::from_secs(10);
 /// Long enough to notice most unexpected events.
@@ -43,9 +45,18 @@ pub fn rabbitmqctl(arguments: &[&str]) -> String {
 }
 
 /// Turns each function into a test on the in-process broker, one of the ZeroMQ driver on a host,
-/// and two of the AMQP driver: on Carrot's server and on RabbitMQ.
+/// two of the AMQP driver, on Carrot's server and on RabbitMQ, and one on ActiveMQ.
+///
+/// `#[without_activemq("argument")]` marks a test that ActiveMQ refuses over an argument. It runs
+/// there too, and has to fail with an error that names the argument. In place of a test that is
+/// marked `#[differs_on_activemq(name)]`, the function of this name in
+/// [`differences`](crate::on_activemq::differences) shows what the broker does.
 macro_rules! on_both_backends {
-    ($(fn $name:ident($connection:ident: &Connection) $body:block)*) => {
+    ($(
+        $(#[without_activemq($lack:literal)])?
+        $(#[differs_on_activemq($difference:ident)])?
+        fn $name:ident($connection:ident: &Connection) $body:block
+    )*) => {
         $(fn $name($connection: &carrot::Connection) $body)*
 
         mod memory {
@@ -78,6 +89,16 @@ macro_rules! on_both_backends {
                 super::$name(&crate::support::rabbitmq());
             })*
         }
+
+        mod activemq {
+            $(#[test]
+            #[ignore = "needs ActiveMQ: run ./scripts/test"]
+            fn $name() {
+                crate::on_activemq::on_activemq(expected!($($lack)? $($difference)?), || {
+                    super::$name(&crate::on_activemq::activemq());
+                });
+            })*
+        }
     };
 }
 
@@ -86,16 +107,25 @@ pub fn unique(name: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let nanoseconds =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
-    format!(
+    let name = format!(
         "carrot-test-{name}-{}-{}-{nanoseconds}",
         std::process::id(),
         NUMBER.fetch_add(1, Ordering::Relaxed)
-    )
+    );
+    note_name(&name);
+    name
 }
 
-/// A queue that expires if the test does not delete it.
+/// A queue that does not outlive the test by much.
 pub fn queue() -> Queue {
-    Queue::new(unique("queue")).expires(Duration::from_secs(300))
+    passing(unique("queue"))
+}
+
+/// A queue with a unique name that expires if the test does not delete it, or that ends with the
+/// test.
+pub fn passing(name: impl Into<String>) -> Queue {
+    let queue = Queue::new(name);
+    if is_on_activemq() { queue } else { queue.expires(Duration::from_secs(300)) }
 }
 
 /// An exchange that is deleted with its last binding.

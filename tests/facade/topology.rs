@@ -3,7 +3,7 @@
 use carrot::topology::{DifferenceKind, Overflow, Topology};
 use carrot::{Binding, Error, Exchange, ExchangeKind, Queue};
 
-use crate::support::{exchange, queue, rabbitmqctl, ready, unique};
+use crate::support::{SOON, exchange, queue, rabbitmqctl, ready, unique};
 
 /// An exchange, a queue and a binding that no other test uses.
 fn prices() -> Topology {
@@ -28,7 +28,7 @@ on_both_backends! {
         let mut topology = prices();
         let existing = queue();
         connection.declare_queue(&existing).unwrap();
-        topology.queues.push(existing.clone().max_length(10));
+        topology.queues.push(existing.clone().message_ttl(SOON));
         let last = queue();
         topology.queues.push(last.clone());
 
@@ -63,7 +63,7 @@ on_both_backends! {
             .exchange(&other_kind)
             .exchange(&missing_exchange)
             .queue(&missing)
-            .queue(different.clone().max_length(10));
+            .queue(different.clone().message_ttl(SOON));
 
         for _ in 0..2 {
             let check = connection.check(&topology).unwrap();
@@ -80,7 +80,7 @@ on_both_backends! {
                 expected.iter().map(|(entity, kind)| (&**entity, *kind)).collect();
             assert_eq!(found, expected, "{check}");
             let reason = &check.differences[3].reason;
-            assert!(reason.contains("x-max-length"), "{reason}");
+            assert!(reason.contains("x-message-ttl"), "{reason}");
         }
         let gone = connection.declare_queue(Queue::existing(&missing.name)).unwrap_err();
         assert!(matches!(gone, Error::NotFound { .. }), "{gone:?}");

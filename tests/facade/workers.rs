@@ -10,12 +10,13 @@ use crate::support::{SOON, eventually, exchange, next, queue, ready};
 
 on_both_backends! {
     fn queue_with_nul_in_its_name_has_workers(connection: &Connection) {
-        let queue = Queue::new(format!("{}\0end", crate::support::unique("nul"))).auto_delete();
+        let queue = Queue::new(format!("{}\0end", crate::support::unique("nul")));
         let consumer = connection.consumer(&queue).build().unwrap();
         let workers = consumer.workers(1).spawn(|_: u32, _: &Message| {}).unwrap();
         connection.publisher().routing_key(&*queue.name).build().unwrap().send(&1).unwrap();
         eventually("one is handled", || workers.report().acknowledged == 1);
         workers.stop(SOON).unwrap();
+        connection.delete_queue(&queue.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
     }
 
     fn workers_handle_every_message_once(connection: &Connection) {

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+#[path = "../../../tests/activemq_page.rs"]
+mod activemq_page;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
@@ -75,7 +78,12 @@ fn run_outbox(
 }
 
 fn run(name: &str) -> String {
-    let output = example(name).output().unwrap();
+    finished(name, example(name))
+}
+
+/// Runs an example to its end. Returns what it printed.
+fn finished(name: &str, mut command: Command) -> String {
+    let output = command.output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name}: {}\n{printed}{errors}", output.status);
@@ -212,5 +220,53 @@ fn outbox_ships_once_what_it_sent_twice() {
     for line in ["10 rows sent and deleted, 0 rows left", "20 messages received, 10 orders shipped"]
     {
         assert!(printed.contains(line), "{printed}");
+    }
+}
+
+/// What the examples do on ActiveMQ.
+const ON_ACTIVEMQ: [(&str, &str); 4] = [
+    ("metrics", "run"),
+    ("outbox", "run"),
+    ("protobuf", "run"),
+    ("tracing", "refused over `x-expires`"),
+];
+
+#[test]
+fn page_lists_what_the_examples_do_on_activemq() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    let is_example = |name: &str| std::path::Path::new(&format!("{folder}{name}.rs")).exists();
+    let tested = ON_ACTIVEMQ.map(|(name, state)| (name.to_string(), state.to_string()));
+    assert_eq!(activemq_page::listed(is_example), tested.into());
+}
+
+mod activemq {
+    use super::*;
+
+    fn on_activemq(name: &str) -> Command {
+        let mut command = example(name);
+        command.env("CARROT_URL", std::env::var("CARROT_TEST_ACTIVEMQ_URL").unwrap());
+        command
+    }
+
+    #[test]
+    #[ignore = "needs ActiveMQ: run ./scripts/test"]
+    fn examples_print_their_text() {
+        for (name, text) in [
+            ("metrics", "4 acknowledged, 1 rejected"),
+            ("outbox", "10 rows sent and deleted, 0 rows left"),
+            ("protobuf", "bytes: Order { id: 17"),
+        ] {
+            assert!(super::ON_ACTIVEMQ.contains(&(name, "run")));
+            let printed = finished(name, on_activemq(name));
+            assert!(printed.contains(text), "{printed}");
+        }
+    }
+
+    #[test]
+    #[ignore = "needs ActiveMQ: run ./scripts/test"]
+    fn tracing_example_is_refused_over_the_expiry_of_its_queues() {
+        let output = on_activemq("tracing").output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && errors.contains("x-expires"), "{errors}");
     }
 }

@@ -181,7 +181,7 @@ fn worker_terminated_ends_gracefully() {
     assert_eq!(last, format!("{shipments} orders handled, 0 attempts failed"));
 }
 
-on_remote_brokers! {
+on_brokers_with_quorum_queues! {
     fn order_that_ends_processes_is_dead_lettered_and_can_return_over_a_socket(url: &str) {
         let direct: ConnectionOptions = url.parse().unwrap();
         let (host, port) = direct.addresses().next().unwrap();

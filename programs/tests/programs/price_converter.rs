@@ -69,7 +69,7 @@ impl Drop for Exchanges {
     }
 }
 
-on_remote_brokers! {
+on_brokers_with_quorum_queues! {
     fn service_declares_its_topology_and_converts(url: &str) {
         let connection = carrot::connect(url).unwrap();
         let topology: Topology = toml::from_str(include_str!("../../price_converter.toml")).unwrap();

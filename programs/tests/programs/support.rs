@@ -21,6 +21,11 @@ pub(crate) fn rabbitmq_url() -> String {
         .expect("CARROT_TEST_AMQP_URL has to name a broker; ./scripts/test starts one")
 }
 
+pub(crate) fn activemq_url() -> String {
+    std::env::var("CARROT_TEST_ACTIVEMQ_URL")
+        .expect("CARROT_TEST_ACTIVEMQ_URL has to name a broker; ./scripts/test starts one")
+}
+
 /// Starts Carrot's server for one test. The processes of a test connect to its port.
 pub(crate) fn server() -> Server {
     Server::bind("127.0.0.1:0", &Broker::new()).unwrap()
@@ -32,7 +37,7 @@ pub(crate) fn host() -> BrokerHost {
 }
 
 /// Turns each function into a test on the memory broker, one on Carrot's server, one on a ZeroMQ
-/// host, and one on RabbitMQ. `$broker` is a URL.
+/// host, one on RabbitMQ, and one on ActiveMQ. `$broker` is a URL.
 macro_rules! on_both_backends {
     ($(fn $name:ident($broker:ident: &str) $body:block)*) => {
         $(fn $name($broker: &str) $body)*
@@ -65,12 +70,20 @@ macro_rules! on_both_backends {
                 super::$name(&$crate::support::rabbitmq_url());
             })*
         }
+
+        mod activemq {
+            $(#[test]
+            #[ignore = "needs ActiveMQ: run ./scripts/test"]
+            fn $name() {
+                super::$name(&$crate::support::activemq_url());
+            })*
+        }
     };
 }
 
 /// Turns each function into a test on Carrot's server, one on a ZeroMQ host, and one on RabbitMQ.
 /// `$broker` is a URL.
-macro_rules! on_remote_brokers {
+macro_rules! on_brokers_with_quorum_queues {
     ($(fn $name:ident($broker:ident: &str) $body:block)*) => {
         $(fn $name($broker: &str) $body)*
 
@@ -94,6 +107,25 @@ macro_rules! on_remote_brokers {
                 #[ignore = "needs RabbitMQ: run ./scripts/test"]
                 fn $name() {
                     super::super::$name(&$crate::support::rabbitmq_url());
+                })*
+            }
+        }
+    };
+}
+
+/// Turns each function into a test on each broker with quorum queues, and one on ActiveMQ.
+macro_rules! on_remote_brokers {
+    ($(fn $name:ident($broker:ident: &str) $body:block)*) => {
+        on_brokers_with_quorum_queues! {
+            $(fn $name($broker: &str) $body)*
+        }
+
+        mod openwire {
+            mod activemq {
+                $(#[test]
+                #[ignore = "needs ActiveMQ: run ./scripts/test"]
+                fn $name() {
+                    super::super::$name(&$crate::support::activemq_url());
                 })*
             }
         }

@@ -10,7 +10,7 @@ use carrot_faults::BrokerNode;
 use carrot_programs::web_hooks::{self, BOUND};
 use tiny_http::Server;
 
-use crate::support::{Program, eventually, ready, request, unique};
+use crate::support::{Program, Queues, eventually, ready, request, unique};
 
 const QUEUE: &str = "hooks";
 /// The threads that send web hooks.
@@ -214,19 +214,26 @@ fn request_that_cannot_be_stored_is_refused() {
     assert_eq!(message.header("path").and_then(|path| path.as_str()), Some("/shop"));
 }
 
-#[test]
-fn receiver_terminated_ends_gracefully() {
-    let path = env!("CARGO_BIN_EXE_web_hooks");
-    let url = format!("memory://{}", unique("broker"));
-    let mut program = Program::start(path, &url, &["127.0.0.1:0"], "web hooks at");
-    let line = program.line("http://");
-    let (_, address) = line.split_once("http://").unwrap();
-    eventually("the receiver is ready", || {
-        request(address, "GET", "/ready", "", "").unwrap().0 == 200
-    });
-    assert_eq!(request(address, "POST", "/", "", "a hook").unwrap().0, 202);
-    let printed = program.terminate();
-    assert!(printed.ends_with("each accepted web hook is stored"), "{printed}");
+on_both_backends! {
+    fn receiver_terminated_ends_gracefully(url: &str) {
+        let path = env!("CARGO_BIN_EXE_web_hooks");
+        let queue = unique("hooks");
+        // The process has a memory broker of its own.
+        let names = if url.starts_with("memory") { Vec::new() } else { vec![queue.clone()] };
+        let queues = Queues { connection: carrot::connect(url).unwrap(), names };
+        let mut program = Program::start(path, url, &["127.0.0.1:0", &queue], "web hooks at");
+        let line = program.line("http://");
+        let (_, address) = line.split_once("http://").unwrap();
+        eventually("the receiver is ready", || {
+            request(address, "GET", "/ready", "", "").unwrap().0 == 200
+        });
+        assert_eq!(request(address, "POST", "/", "", "a hook").unwrap().0, 202);
+        let printed = program.terminate();
+        assert!(printed.ends_with("each accepted web hook is stored"), "{printed}");
+        for queue in &queues.names {
+            assert_eq!(ready(&queues.connection, queue), 1);
+        }
+    }
 }
 
 /// A program that starts without a broker answers 503 in time, and works once the broker is there.

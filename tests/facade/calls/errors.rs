@@ -92,6 +92,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 0);
     }
 
+    #[differs_on_activemq(user_ids_are_not_checked)]
     fn request_that_the_broker_refuses_fails_alone(connection: &Connection) {
         let queue = queue();
         let _server = connection.consumer(queue.clone()).build().unwrap().serve(1, fail).unwrap();

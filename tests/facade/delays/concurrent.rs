@@ -13,9 +13,12 @@ const SENDERS: usize = 3;
 const QUEUES: usize = 3;
 
 on_both_backends! {
+    #[without_activemq("delay")]
     fn missing_queue_of_one_thread_fails_no_delayed_message_of_another(connection: &Connection) {
         let publisher = connection.publisher().routing_key("unused").build().unwrap();
-        let missing = unique("missing");
+        let (missing, known) = (unique("missing"), queue());
+        connection.declare_queue(&known).unwrap();
+        publisher.message().routing_key(&known.name).delay(DELAY).send("x").unwrap();
         let sending = AtomicUsize::new(SENDERS);
         let deadline = Instant::now() + 3 * SOON;
         thread::scope(|scope| {

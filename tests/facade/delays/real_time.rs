@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use carrot::topology::DeleteIf;
-use carrot::{Binding, Connection, Exchange, ExchangeKind, Queue};
+use carrot::{Binding, Connection, Exchange, ExchangeKind};
 
 use crate::support::{SOON, exchange, next, queue, ready, unique};
 
@@ -22,6 +22,7 @@ fn delete_chain(connection: &Connection, stem: &str) {
 }
 
 on_both_backends! {
+    #[without_activemq("delay")]
     fn delayed_messages_arrive_on_time_and_in_the_order_of_their_ends(connection: &Connection) {
         let queue = queue();
         let publisher = connection.publisher().queue(&queue).build().unwrap();
@@ -48,6 +49,7 @@ on_both_backends! {
         delete_chain(connection, &format!("{}.delay", queue.name));
     }
 
+    #[without_activemq("delay")]
     fn delayed_message_reaches_every_type_of_exchange(connection: &Connection) {
         for kind in [ExchangeKind::Direct, ExchangeKind::Topic, ExchangeKind::Fanout, ExchangeKind::Headers] {
             let (queue, exchange) = (queue(), exchange(kind.clone()));
@@ -70,6 +72,7 @@ on_both_backends! {
         }
     }
 
+    #[without_activemq("delay")]
     fn predeclared_exchange_takes_delayed_messages(connection: &Connection) {
         let queue = queue();
         let publisher =
@@ -83,6 +86,7 @@ on_both_backends! {
         assert_eq!(next(&consumer).routing_key(), key);
     }
 
+    #[without_activemq("delay")]
     fn unroutable_messages_do_not_delay_others_unless_they_are_mandatory(connection: &Connection) {
         let (queue, exchange) = (queue(), exchange(ExchangeKind::Direct));
         let publisher = connection.publisher().exchange(exchange.clone()).build().unwrap();
@@ -99,8 +103,9 @@ on_both_backends! {
         delete_chain(connection, &format!("{}.exchange-delay", exchange.name));
     }
 
+    #[without_activemq("delay")]
     fn longest_delay_is_accepted(connection: &Connection) {
-        let queue = Queue::new(unique("queue")).expires(Duration::from_secs(300));
+        let queue = queue();
         let publisher = connection.publisher().queue(&queue).build().unwrap();
         publisher.message().delay(Duration::from_secs(8_388_608)).send("x").unwrap();
         let highest = format!("{}.delay.v1.4194304s", queue.name);

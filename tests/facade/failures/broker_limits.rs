@@ -6,7 +6,9 @@ use std::time::Duration;
 use carrot::{ConnectionOptions, Message, Queue, consume::Retry};
 
 use crate::remote_broker::RemoteBroker;
-use crate::support::{SOON, eventually, rabbitmq_url, rabbitmqctl, ready, release, unique};
+use crate::support::{
+    SOON, eventually, passing, rabbitmq_url, rabbitmqctl, ready, release, unique,
+};
 
 /// Starts a consumer at the default prefetch, waits until it holds every message, and ends it in
 /// one of four ways.
@@ -56,6 +58,7 @@ fn start_and_stop(broker: &RemoteBroker, queue: &Queue, messages: u32, way: u32)
 }
 
 on_remote_brokers! {
+    #[without_activemq("x-queue-type")]
     fn consumer_restarts_count_no_failed_delivery(broker: &RemoteBroker) {
         const MESSAGES: u32 = 3;
         const LIMIT: u32 = 3;
@@ -87,9 +90,10 @@ on_remote_brokers! {
         connection.delete_queue(&queue.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
     }
 
+    #[without_activemq("x-queue-type")]
     fn requeue_failed_counts_towards_delivery_limit(broker: &RemoteBroker) {
         let connection = broker.connect();
-        let dead = Queue::new(unique("dead")).expires(Duration::from_secs(300));
+        let dead = passing(unique("dead"));
         connection.declare_queue(&dead).unwrap();
         let queue = Queue::new(unique("quorum"))
             .quorum()

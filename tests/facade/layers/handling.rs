@@ -74,6 +74,7 @@ on_both_backends! {
         assert_eq!(calls.take(), ["1 in", "2 in", "2 out", "1 out", "2 Acknowledged", "1 Acknowledged"]);
     }
 
+    #[without_activemq("exclusive")]
     fn attempts_in_process_and_at_broker_call_layers_each_time(connection: &Connection) {
         // Failed messages of an exclusive queue pause in the process.
         let in_process = carrot::Queue::new(unique("exclusive")).exclusive();

@@ -146,6 +146,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 5);
     }
 
+    #[without_activemq("x-max-length")]
     fn each_outcome_is_seen_once(connection: &Connection) {
         let outcomes = Outcomes::default();
         let full = queue().max_length(1).overflow(Overflow::RejectPublish);

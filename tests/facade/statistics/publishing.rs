@@ -8,6 +8,7 @@ use super::publishing;
 use crate::support::{eventually, queue, unique};
 
 on_both_backends! {
+    #[without_activemq("x-max-length")]
     fn publisher_outcomes_are_counted_once_each(connection: &Connection) {
         let queue = queue().max_length(1).overflow(Overflow::RejectPublish);
         let publisher = connection.publisher().queue(&queue).build().unwrap();
