@@ -11,6 +11,7 @@ mod paused;
 mod policies;
 mod raw_client;
 mod reports;
+mod scheduled_copies;
 mod unreadable;
 mod virtual_time;
 

@@ -144,7 +144,8 @@ impl Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Whether `publish` accepts a [`delay`](crate::backend::Publication::delay).
+    /// Whether `publish` accepts a [`delay`](crate::backend::Publication::delay). Failed messages
+    /// wait so for their next attempt if there are no `waiting_queues`.
     pub delayed_publish: bool,
     /// Whether [`update_secret`](Connector::update_secret) replaces the secret of an open
     /// connection.

@@ -58,7 +58,9 @@ pub struct Publication<'a> {
     /// routes at once.
     ///
     /// A broker confirms a delayed message once it holds it. A delayed message cannot be mandatory.
-    /// Only a backend with [`Capabilities::delayed_publish`] accepts a delay.
+    /// A backend that routes when the message is published, and not when the delay ends, answers
+    /// with [`Outcome::Returned`] if no queue takes it. Only a backend with
+    /// [`Capabilities::delayed_publish`] accepts a delay.
     ///
     /// [`Capabilities::delayed_publish`]: crate::backend::Capabilities::delayed_publish
     pub delay: Option<Duration>,

@@ -60,7 +60,9 @@ impl Delayed {
             return Err(Error::Invalid {
                 field: "delay".into(),
                 value: format!("{:?}", terms.delay),
-                limit: "no delay, because this broker has no waiting queues".into(),
+                limit: "no delay, because this broker has no waiting queues and no scheduler \
+                        (ActiveMQ needs schedulerSupport=\"true\")"
+                    .into(),
             });
         }
         let unrouted = if terms.mandatory { Unrouted::Kept } else { Unrouted::Dropped };
@@ -85,6 +87,12 @@ impl Delayed {
             // Finds out whether the waiting queues exist.
             Delayed::InQueues(delay) => Publication::new(&delay.content).with_mandatory(true),
         }
+    }
+
+    /// Returns whether the broker may return a message that is not mandatory, which it would drop
+    /// without a delay.
+    pub(crate) fn may_return(&self) -> bool {
+        matches!(self, Delayed::ByBroker(_))
     }
 
     /// Forgets waiting queues that do not exist, as an outcome shows. The next message declares

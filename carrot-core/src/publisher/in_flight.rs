@@ -324,10 +324,17 @@ impl InFlight {
         }
     }
 
+    fn is_dropped_when_returned(&self) -> bool {
+        self.delayed.as_ref().is_some_and(|delayed| delayed.may_return())
+    }
+
     fn result_of(&self, outcome: Outcome) -> Result<()> {
         match outcome {
             Outcome::Accepted => Ok(()),
             Outcome::Refused => Err(Error::Refused),
+            Outcome::Returned { .. } if !self.mandatory && self.is_dropped_when_returned() => {
+                Ok(())
+            }
             Outcome::Returned { code, text } => {
                 let Content { exchange, routing_key, properties, body } = &*self.content;
                 let returned =

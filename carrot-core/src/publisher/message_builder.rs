@@ -218,6 +218,10 @@ impl<'a> MessageBuilder<'a> {
     /// never arrives early. A delay of zero sends the message at once. The delay begins when the
     /// broker confirms the message.
     ///
+    /// ActiveMQ rounds up to milliseconds, has at most ten years, and is up to half a second late.
+    /// It routes the message when it is sent, and an expiration begins when the delay ends. Its
+    /// configuration needs `schedulerSupport="true"`.
+    ///
     /// Messages with different delays do not wait for each other. The receiver sees the exchange,
     /// the routing key, the properties and the headers of the message. The broker adds headers
     /// about the waiting queues, such as `x-death`.
@@ -240,8 +244,9 @@ impl<'a> MessageBuilder<'a> {
     ///
     /// # Errors
     /// The sending call also fails with:
-    /// - [`Error::Invalid`](crate::Error::Invalid): the delay is too long, the message has an
-    ///   expiration, the routing key names no lasting queue, or the broker delays no messages.
+    /// - [`Error::Invalid`](crate::Error::Invalid): the delay is too long, the broker delays no
+    ///   messages, or, with waiting queues, the message has an expiration or the routing key names
+    ///   no lasting queue.
     /// - [`Error::Unroutable`](crate::Error::Unroutable): the message is mandatory, and its queue
     ///   does not exist, or the waiting queues were deleted. The next message declares those again.
     /// - [`Error::AccessRefused`](crate::Error::AccessRefused): the waiting queues do not exist,

@@ -90,12 +90,12 @@ fn is_waiting_queue(name: &str, queue: &str) -> bool {
     retry_queues::is_step_of(name, queue) || is_delay_queue(name)
 }
 
-/// Returns a copy that waits in `step` before it is delivered to `queue` again, as attempt number
-/// `attempt`.
-pub(super) fn waiting(content: &Content, queue: &str, step: &str, attempt: u32) -> Content {
+/// Returns a copy that is sent to the queue `to`, and delivered to `queue` again as attempt number
+/// `attempt`. Both are the same if the broker delays the copy on its way.
+pub(super) fn waiting(content: &Content, queue: &str, to: &str, attempt: u32) -> Content {
     let (properties, mut headers) = copyable(content, queue);
     headers.insert(ATTEMPT, i64::from(attempt));
-    sent_to(step, content, properties, headers)
+    sent_to(to, content, properties, headers)
 }
 
 /// Returns a copy for the parking queue, with headers for its reader. `brief` omits headers that

@@ -42,12 +42,27 @@ pub(super) enum Target<'a> {
     Parking(&'a Queue),
     /// A queue of the program, which is not declared.
     Existing(&'a Queue),
+    /// The queue of the message, which the broker delays the copy for. It is not declared.
+    Delayed(&'a Queue, Duration),
 }
 
 impl<'a> Target<'a> {
     pub(super) fn queue(self) -> &'a Queue {
-        let (Target::Waiting(queue) | Target::Parking(queue) | Target::Existing(queue)) = self;
+        let (Target::Waiting(queue)
+        | Target::Parking(queue)
+        | Target::Existing(queue)
+        | Target::Delayed(queue, _)) = self;
         queue
+    }
+
+    /// Returns how a copy is published: so that the broker returns it if no queue takes it, which a
+    /// broker cannot do with a delayed one.
+    fn publication(self, copy: &Arc<Content>) -> Publication<'_> {
+        let publication = Publication::new(copy);
+        match self {
+            Target::Delayed(_, delay) => publication.with_delay(delay),
+            _ => publication.with_mandatory(true),
+        }
     }
 }
 
@@ -89,8 +104,8 @@ impl CopyChannel {
         self.channel.connection()
     }
 
-    /// Sends `copy` to `target`, mandatory and confirmed. Returns once the broker has accepted the
-    /// copy in a way that survives a kill of the broker.
+    /// Sends `copy` to `target`, mandatory unless delayed, and confirmed. Returns once the broker
+    /// has accepted the copy in a way that survives a kill of the broker.
     ///
     /// Blocks for a round trip, at most for 5 s or the call timeout. Blocks for 1 s more if the
     /// queue was declared just before.
@@ -124,7 +139,7 @@ impl CopyChannel {
         let mut losses = HardCloses::default();
         loop {
             let channel = self.channel.recover_unless(deadline, given_up, &mut losses)?.channel;
-            match publish(&*channel, copy, deadline) {
+            match publish(&*channel, &target.publication(copy), deadline) {
                 Ok(Outcome::Accepted) => {
                     self.wait_until_settled(name);
                     return Ok(());
@@ -185,7 +200,7 @@ impl CopyChannel {
             return Ok(Presence::Assumed);
         }
         let found = match target {
-            Target::Existing(_) => return Ok(Presence::Declared),
+            Target::Existing(_) | Target::Delayed(..) => return Ok(Presence::Declared),
             Target::Waiting(_) => false,
             Target::Parking(_) => {
                 match self.connection.declare(Declare::Queue(&Queue::existing(&queue.name))) {
@@ -230,9 +245,8 @@ impl CopyChannel {
 }
 
 /// Publishes, and waits for the confirm, but not for the end of an alarm.
-fn publish(channel: &dyn Backend, copy: &Arc<Content>, deadline: Instant) -> Result<Outcome> {
-    let publication = Publication::new(copy).with_mandatory(true);
-    let tag = in_slices(deadline, |timeout| channel.publish(&publication, timeout))?;
+fn publish(channel: &dyn Backend, copy: &Publication<'_>, deadline: Instant) -> Result<Outcome> {
+    let tag = in_slices(deadline, |timeout| channel.publish(copy, timeout))?;
     in_slices(deadline, |timeout| channel.confirm(tag, timeout))
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `retry.rs` | [`Retry`]: number of attempts, and pauses |
 //! | `retry_queues.rs` | the waiting queues: pauses, names, arguments; pure |
+//! | `broker_pause.rs` | the way in which a broker keeps a copy for a pause; pure |
 //! | `copy.rs` | the contents of waiting and parked copies; pure |
 //! | `settings.rs` | the settings of a consumer |
 //! | `copy_channel.rs` | the channel on which copies are sent |
@@ -16,6 +17,7 @@
 //! | `policy.rs` | the decision, and its execution |
 //! | `circuit_breaker.rs` | the pause of a whole consumer after consecutive failures |
 
+mod broker_pause;
 mod circuit_breaker;
 mod copy;
 mod copy_channel;

@@ -4,7 +4,7 @@ use crate::model::{Queue, Value};
 /// The place where messages of a consumer pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PausePlace {
-    /// In waiting queues.
+    /// In waiting queues, or delayed on the way back to the queue.
     Broker,
     /// In the process, because the queue is deleted with its connection or consumer, or its order
     /// matters.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::backend::{Acknowledgement, Capabilities, Clock, ConsumeOptions, Content, Delivery};
 use crate::consumer::disposition::Disposition;
+use crate::consumer::failure::broker_pause::BrokerPause;
 use crate::consumer::failure::copy;
 use crate::consumer::failure::copy_channel::{CopyChannel, Presence, Target};
 use crate::consumer::failure::failed::Failure;
@@ -164,9 +165,11 @@ impl FailurePolicy {
             }
             return settled(message, Disposition::Fail, FailureOutcome::Retried);
         }
-        let step = RetryStep::at_least(failure.pause.unwrap_or_else(|| self.retry.pause(attempt)));
-        let waits_here = matches!(self.place, PausePlace::Process | PausePlace::Stream);
-        if in_order || waits_here || !self.capabilities().waiting_queues {
+        let pause = failure.pause.unwrap_or_else(|| self.retry.pause(attempt));
+        let step = RetryStep::at_least(pause);
+        let waits_here = in_order || self.place != PausePlace::Broker;
+        let at_broker = BrokerPause::of(pause, message.queue(), self.capabilities());
+        let Some(at_broker) = at_broker.filter(|_| !waits_here) else {
             let pause = step.pause().min(LONGEST_IN_PROCESS);
             self.log.failure(
                 &message,
@@ -174,18 +177,19 @@ impl FailurePolicy {
                 format_args!("tried again in {pause:?}, in this process"),
             );
             return FailureOutcome::TryAgainHere(message, pause);
-        }
-        self.log.failure(&message, failure, format_args!("tried again in {:?}", step.pause()));
-        let waiting = step.queue(message.queue(), self.capabilities());
+        };
+        let treatment = format_args!("tried again in {:?}", at_broker.length());
+        self.log.failure(&message, failure, treatment);
+        let target = at_broker.target();
         let copy = copy::waiting(
             message.content(),
             message.queue(),
-            &waiting.name,
+            &target.queue().name,
             attempt.saturating_add(1),
         );
-        match self.send(&message, copy, Target::Waiting(&waiting), given_up) {
+        match self.send(&message, copy, target, given_up) {
             Ok(()) => settled(message, Disposition::Ack, FailureOutcome::Retried),
-            Err(error) => self.keep(message, step, &waiting, &error, in_order, unhandled),
+            Err(error) => self.keep(message, step, target.queue(), &error, in_order, unhandled),
         }
     }
 

@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 ///
 /// Set by [`ConsumerDefinition::retry`](crate::ConsumerDefinition::retry). Pauses are rounded up to
 /// a power of two of seconds, from 1 s to 131,072 s (36.4 h). Each length is a queue of its own at
-/// the broker.
+/// the broker. A broker that delays messages by itself, as ActiveMQ does with its scheduler, has no
+/// such queues, and pauses are not rounded there.
 ///
 /// ```
 /// use std::time::Duration;
