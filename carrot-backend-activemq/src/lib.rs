@@ -18,8 +18,7 @@
 //!
 //! Exchanges of all standard types, bindings, and durable queues: declaring, deleting, purging,
 //! publishing with confirms and returns, fetching, consuming with a prefetch, acknowledging,
-//! requeueing and discarding. Failed messages pause in the process, and parking queues are plain
-//! queues.
+//! requeueing and discarding. Parking queues are plain queues.
 //!
 //! * A message is persistent unless its delivery mode is transient. A confirm is the receipt of the
 //!   broker, which a persistent message has after the write to the journal.
@@ -75,6 +74,25 @@
 //! * `x-single-active-consumer`: consumers have a prefetch of 1, and are exclusive ones of the
 //!   broker. A requeue passes the turn to the next consumer.
 //!
+//! # Delays
+//!
+//! The scheduler of the broker (`schedulerSupport="true"`) holds delayed messages, and copies of
+//! failed messages for their pauses. A confirm is the receipt of the broker, which has written the
+//! message to the journal of the scheduler. A delay is rounded up to milliseconds, has at most ten
+//! years, and ends up to half a second late. An expiration begins when the delay ends.
+//!
+//! * The message is routed when it is published, and sent to each of its queues alone. One that no
+//!   queue takes is returned. If a queue is deleted meanwhile, the broker creates it again, and no
+//!   client learns of that before one declares the queue.
+//! * A broker without the scheduler would deliver a delayed message at once. Each connection
+//!   therefore asks for the scheduler before it is open: it sends a message whose delay is no
+//!   number, for a temporary topic that does not exist. Only the scheduler reads the delay. No
+//!   broker keeps the message, and the question costs no round trip of its own.
+//! * Without the scheduler, or without the permission to write to temporary topics, a delay is
+//!   refused, and failed messages pause in the process.
+//! * A broker with `sendFailIfNoSpace` or `sendFailIfNoSpaceAfterTimeout` loses messages whose
+//!   delay ends while it is full.
+//!
 //! # Replies
 //!
 //! A queue that is exclusive and has no name is a temporary queue of the broker, which is deleted
@@ -105,8 +123,7 @@
 //! * named exclusive, auto-delete and transient queues;
 //! * length limits and expiry of queues, priorities, quorum queues and streams;
 //! * exclusive consumers, because the broker refuses no second consumer of a queue;
-//! * priorities of consumers below -64, above 127, and beside a single active consumer;
-//! * delayed messages.
+//! * priorities of consumers below -64, above 127, and beside a single active consumer.
 //!
 //! # Limits
 //!

@@ -3,6 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use carrot_core::backend::{
@@ -42,6 +43,8 @@ pub struct ActiveMqConnector {
     observers: Arc<EventObservers>,
     links: RoleLinks<LinkHandle>,
     family: Arc<LinkFamily>,
+    /// Whether the broker of the last connection delays messages.
+    delays: AtomicBool,
 }
 
 impl ActiveMqConnector {
@@ -65,6 +68,7 @@ impl ActiveMqConnector {
             observers: Arc::default(),
             links: RoleLinks::default(),
             family: Arc::default(),
+            delays: AtomicBool::new(false),
         })
     }
 
@@ -81,6 +85,7 @@ impl ActiveMqConnector {
         let name = connection_name(&self.options.name, role);
         let greeted = connect(&self.options, &name, deadline.left())?;
         let link = Arc::new(LinkHandle::start(role, name, greeted, &self.observers, deadline)?);
+        self.delays.store(link.scheduler.is_present(), Ordering::Release);
         self.family.add(&link);
         Ok(link)
     }
@@ -140,7 +145,9 @@ impl Connector for ActiveMqConnector {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default()
+        let mut capabilities = Capabilities::default();
+        capabilities.delayed_publish = self.delays.load(Ordering::Acquire);
+        capabilities
     }
 
     fn clock(&self) -> Clock {

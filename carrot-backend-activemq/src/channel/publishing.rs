@@ -6,10 +6,10 @@ use carrot_core::{Error, Result};
 use carrot_link::CallDeadline;
 
 use crate::channel::channel_core::{ChannelCore, SessionState};
-use crate::channel::routing::RouteFailure;
+use crate::channel::routing::{RouteFailure, delayed};
 use crate::connection::linked_channel::LinkedChannel;
 use crate::connection::outgoing_frame::OutgoingFrame;
-use crate::content::{MessageTerms, check_content, to_message};
+use crate::content::{BrokerDelay, MessageTerms, check_content, to_message};
 use crate::wire::ids::{MessageId, TransactionId};
 use crate::wire::message::WireMessage;
 use crate::wire::setup_commands::TransactionInfo;
@@ -40,7 +40,7 @@ impl ChannelCore {
     ) -> Result<PublishTag> {
         let content = &**publication.content;
         publication.validate()?;
-        publication.refuse_delay()?;
+        let delay = self.delay(publication)?;
         validate::body(&content.body, max_body)?;
         self.check()?;
         if let Err(refused) = check_content(content) {
@@ -53,9 +53,25 @@ impl ChannelCore {
             Err(RouteFailure::Channel(error)) => return self.publish_refused(&error),
         };
         if routes.is_empty() {
-            return self.answer_unrouted(publication.mandatory);
+            return self.answer_unrouted(publication.mandatory || delay.is_some());
         }
+        let routes = match delay {
+            Some(delay) => delayed(routes, delay),
+            None => routes,
+        };
         self.send(content, routes, deadline)
+    }
+
+    /// Returns the delay of a message.
+    ///
+    /// # Errors
+    /// - [`Error::Invalid`]: the delay is too long, or the broker would ignore it.
+    fn delay(&self, publication: &Publication<'_>) -> Result<Option<BrokerDelay>> {
+        match publication.delay {
+            Some(delay) if self.link.scheduler.is_present() => BrokerDelay::new(delay).map(Some),
+            Some(delay) => Err(BrokerDelay::not_possible(delay)),
+            None => Ok(None),
+        }
     }
 
     fn send(

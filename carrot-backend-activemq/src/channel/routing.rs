@@ -10,7 +10,7 @@ use carrot_routing::{BCC, CC, RoutedQueue, copy_keys};
 
 use crate::channel::channel_core::ChannelCore;
 use crate::connection::table_port::table_queue;
-use crate::content::{MessageTerms, queue_name};
+use crate::content::{BrokerDelay, MessageTerms, queue_name};
 use crate::exchanges::death_mark::DeathMark;
 use crate::exchanges::queue_rules::BrokerQueueRules;
 use crate::exchanges::routing_definitions::RoutingDefinitions;
@@ -172,6 +172,24 @@ fn composite(queues: Vec<WireDestination>) -> Vec<WireDestination> {
     destinations
 }
 
+/// Returns how a delayed message is sent: to one queue at a time. The scheduler of older brokers
+/// knows a message by its id, which the parts of one destination share.
+pub(crate) fn delayed(routes: Vec<MessageTerms>, delay: BrokerDelay) -> Vec<MessageTerms> {
+    let delay = Some(delay);
+    let mut alone = Vec::with_capacity(routes.len());
+    for terms in routes {
+        let names = terms.destination.name.split(',').map(String::from);
+        let kind = terms.destination.kind;
+        let queues = names.map(|name| WireDestination { kind, name });
+        alone.extend(queues.map(|queue| MessageTerms {
+            destination: queue,
+            delay,
+            ..terms.clone()
+        }));
+    }
+    alone
+}
+
 /// Refuses copies that are no lists.
 fn check_copies(content: &Content) -> Result<(), Error> {
     let Some(headers) = content.properties.headers() else { return Ok(()) };
@@ -186,6 +204,10 @@ fn check_copies(content: &Content) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -200,6 +222,16 @@ mod tests {
         let queues = vec![temporary[0].clone(), WireDestination::queue("b"), temporary[1].clone()];
         let [one, other] = temporary;
         assert_eq!(composite(queues), [one, other, WireDestination::queue("b")]);
+    }
+
+    #[test]
+    fn delayed_message_goes_to_each_queue_alone() {
+        let destination = WireDestination::queue("a,b");
+        let delay = BrokerDelay::new(Duration::from_secs(1)).unwrap();
+        let alone = delayed(vec![MessageTerms::new(destination, Some(7))], delay);
+        let shown = alone.iter().map(|terms| (&*terms.destination.name, terms.time_to_live));
+        assert_eq!(shown.collect::<Vec<_>>(), [("a", Some(7)), ("b", Some(7))]);
+        assert!(alone.iter().all(|terms| terms.delay == Some(delay)));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::connection::link_reader::{self, ADVISORIES, LinkIncoming, refusal};
 use crate::connection::link_writer;
 use crate::connection::outgoing_frame::OutgoingFrame;
 use crate::connection::queue_directory::QueueDirectory;
+use crate::connection::scheduler::SchedulerProbe;
 use crate::connection::statistics::StatisticsPort;
 use crate::connection::table_port::TablePort;
 use crate::wire::command::{CommandBody, CommandHead, OpenWireCommand};
@@ -27,6 +28,7 @@ const UNACKNOWLEDGED_ADVISORIES: i32 = 32_766;
 #[derive(Debug)]
 pub(crate) struct LinkHandle {
     link: Arc<BrokerLink>,
+    pub(crate) scheduler: Arc<SchedulerProbe>,
     pub(crate) statistics: Arc<StatisticsPort>,
     pub(crate) table: Arc<TablePort>,
 }
@@ -58,20 +60,21 @@ impl LinkHandle {
             link_reader::run(&read, incoming);
         });
         let started = started.map_err(|error| link.life.loss(error));
-        let opened = started
-            .and_then(|()| follow_queues(&link, deadline))
-            .and_then(|()| StatisticsPort::open(&link));
-        match opened {
-            Ok(statistics) => {
-                let table = TablePort::new(&link);
-                Ok(LinkHandle { link, statistics, table })
-            }
-            Err(error) => {
-                link.life.note_closing();
-                link.fail(&error);
-                Err(error)
-            }
-        }
+        let opened = started.and_then(|()| LinkHandle::open(&link, deadline));
+        opened.inspect_err(|error| {
+            link.life.note_closing();
+            link.fail(error);
+        })
+    }
+
+    /// Opens the parts that belong to no channel. The broker answers the question about its
+    /// scheduler before the one about its queues, so both answers are known here.
+    fn open(link: &Arc<BrokerLink>, deadline: CallDeadline) -> Result<LinkHandle> {
+        let scheduler = SchedulerProbe::ask(link)?;
+        follow_queues(link, deadline)?;
+        let statistics = StatisticsPort::open(link)?;
+        let (link, table) = (Arc::clone(link), TablePort::new(link));
+        Ok(LinkHandle { link, scheduler, statistics, table })
     }
 
     /// Returns the command that removes the connection. Messages that consumers hold return to

@@ -11,6 +11,7 @@ mod link_writer;
 pub(crate) mod linked_channel;
 pub(crate) mod outgoing_frame;
 pub(crate) mod queue_directory;
+pub(crate) mod scheduler;
 pub(crate) mod statistics;
 pub(crate) mod table_arrivals;
 pub(crate) mod table_change;

@@ -1,10 +1,12 @@
 //! Messages of Carrot as messages of JMS, and back.
 
+mod broker_delay;
 mod from_message;
 mod jms_headers;
 mod kept_properties;
 pub(crate) mod queue_name;
 mod to_message;
 
+pub(crate) use broker_delay::BrokerDelay;
 pub(crate) use from_message::{ReceivedContent, from_message};
 pub(crate) use to_message::{MessageTerms, check_content, to_message};

@@ -5,11 +5,11 @@ use carrot_core::backend::{Content, Printable};
 use carrot_core::{DeliveryMode, Error, Properties, Result};
 use carrot_routing::BCC;
 
-use crate::content::{jms_headers, kept_properties, queue_name};
+use crate::content::{BrokerDelay, jms_headers, kept_properties, queue_name};
 use crate::exchanges::death_mark::DeathMark;
 use crate::exchanges::queue_rules::LONGEST_TIME;
 use crate::wire::destination::WireDestination;
-use crate::wire::message::{MessageKind, WireMessage};
+use crate::wire::message::{MessageKind, SCHEDULED_DELAY, WireMessage};
 use crate::wire::property_map::{PropertyMap, PropertyValue};
 
 /// The priority of every message. A broker with priorities has them in all queues, and a plain
@@ -48,11 +48,12 @@ pub(crate) struct MessageTerms {
     /// The time to live of the queues, in milliseconds.
     pub(crate) time_to_live: Option<i64>,
     pub(crate) mark: DeathMark,
+    pub(crate) delay: Option<BrokerDelay>,
 }
 
 impl MessageTerms {
     pub(crate) fn new(destination: WireDestination, time_to_live: Option<i64>) -> MessageTerms {
-        MessageTerms { destination, time_to_live, mark: DeathMark::None }
+        MessageTerms { destination, time_to_live, mark: DeathMark::None, delay: None }
     }
 }
 
@@ -68,6 +69,8 @@ pub(crate) fn to_message(content: &Content, terms: MessageTerms) -> Result<WireM
     let shorter = own.into_iter().chain(terms.time_to_live).min();
     let expiration = shorter.map_or(0, |left| now.saturating_add(left));
     let seconds = |time: u64| i64::try_from(time).ok()?.checked_mul(1000);
+    // The scheduler adds to the time of its delivery what lies between timestamp and expiration.
+    let timestamp = properties.timestamp().filter(|_| terms.delay.is_none());
     let reply_to = properties.reply_to().filter(|name| !name.is_empty());
     Ok(WireMessage {
         kind: MessageKind::Bytes,
@@ -78,15 +81,19 @@ pub(crate) fn to_message(content: &Content, terms: MessageTerms) -> Result<WireM
         expiration,
         priority: PRIORITY,
         reply_to: reply_to.map(|name| queue_name::destination(name.as_bytes())),
-        timestamp: properties.timestamp().and_then(seconds).unwrap_or(now),
+        timestamp: timestamp.and_then(seconds).unwrap_or(now),
         type_name: properties.kind().map(Into::into),
         content: Some(content.body.to_vec()),
-        properties: Some(property_octets(content, terms.mark)?),
+        properties: Some(property_octets(content, terms.mark, terms.delay)?),
         ..WireMessage::default()
     })
 }
 
-fn property_octets(content: &Content, mark: DeathMark) -> Result<Vec<u8>> {
+fn property_octets(
+    content: &Content,
+    mark: DeathMark,
+    delay: Option<BrokerDelay>,
+) -> Result<Vec<u8>> {
     let properties = without_blind_copies(&content.properties);
     let kept = kept_properties::write(&content.exchange, &content.routing_key, &properties);
     let kept = kept.map_err(|limit| Error::Invalid {
@@ -98,6 +105,9 @@ fn property_octets(content: &Content, mark: DeathMark) -> Result<Vec<u8>> {
     map.push(kept_properties::NAME, PropertyValue::Octets(kept));
     if let Some(number) = mark.number() {
         map.push(kept_properties::DEATH_MARK, PropertyValue::I8(number));
+    }
+    if let Some(delay) = delay {
+        map.push(SCHEDULED_DELAY, PropertyValue::I64(delay.milliseconds()));
     }
     if let Some(headers) = properties.headers() {
         jms_headers::add(headers, &mut map);

@@ -50,6 +50,10 @@ impl WireDestination {
     pub(crate) fn temporary_queue(name: impl Into<String>) -> WireDestination {
         WireDestination { kind: DestinationKind::TemporaryQueue, name: name.into() }
     }
+
+    pub(crate) fn temporary_topic(name: impl Into<String>) -> WireDestination {
+        WireDestination { kind: DestinationKind::TemporaryTopic, name: name.into() }
+    }
 }
 
 impl WireObject for WireDestination {

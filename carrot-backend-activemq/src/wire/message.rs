@@ -5,6 +5,9 @@ use crate::wire::setup_commands::DestinationInfo;
 use crate::wire::wire_field::{WireField, WireObject};
 use crate::wire::wire_reader::WireReader;
 
+/// The property with the delay of a message, in milliseconds. Only a scheduler reads it.
+pub(crate) const SCHEDULED_DELAY: &str = "AMQ_SCHEDULED_DELAY";
+
 /// The kind of a message, which determines the form of its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum MessageKind {

@@ -20,6 +20,7 @@ pub(crate) fn features() -> Features {
         Feature::MessageTtl,
         Feature::DeadLetters,
         Feature::LargeBodies,
+        Feature::DelayedPublish,
     ]
     .into_iter()
     .fold(Features::none(), Features::with)

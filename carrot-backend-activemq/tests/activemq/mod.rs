@@ -1,6 +1,7 @@
 mod broker;
 mod cancelling;
 mod conformance;
+mod delays;
 mod exchanges;
 mod failed_messages;
 mod features;

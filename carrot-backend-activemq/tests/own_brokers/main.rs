@@ -5,6 +5,7 @@
 
 /// `scripts/test` leaves out this module if the machine cannot have ActiveMQ.
 mod activemq {
+    mod delayed;
     mod frozen;
     mod full;
     mod killed;
