@@ -63,6 +63,8 @@ mod activemq {
         let queue = || Queue::new("refused");
         let delayed = publisher.message().delay(Duration::from_secs(4000 * 86_400)).send("x");
         let exclusive = connection.consumer(&*name).exclusive().build().unwrap();
+        let single = Queue::new(unique("single")).single_active_consumer();
+        let prioritized = connection.consumer(&single).priority(1).build().unwrap();
         let run = [
             ("`Queue::max_length(10)`", declare(queue().max_length(10))),
             ("`Queue::quorum()`", declare(queue().quorum())),
@@ -71,8 +73,14 @@ mod activemq {
             ("`Queue::transient()`", declare(queue().transient())),
             ("`message().delay(4000 days)`", error(delayed)),
             ("an exclusive consumer", error(exclusive.messages().map(drop))),
+            (
+                "a priority of a consumer beside `x-single-active-consumer`",
+                error(prioritized.messages().map(drop)),
+            ),
         ];
-        connection.delete_queue(&name, DeleteIf::ALWAYS).unwrap();
+        for queue in [&name, &single.name] {
+            connection.delete_queue(queue, DeleteIf::ALWAYS).unwrap();
+        }
         assert!(run.iter().all(|(_, error)| matches!(error, Error::Invalid { .. })), "{run:?}");
         let run = run.map(|(asked, error)| (asked.to_owned(), format!("`{error}`")));
         assert_eq!(rows("What is refused"), run);
