@@ -100,11 +100,16 @@ fn time_to_live_begins_after_the_delay() {
         let content = Content::new("", &*queue, "lives").with_properties(properties);
         publish(&*channel, content, Duration::from_millis(1));
     }
-    let properties = Properties::new().with_expiration("1").with_timestamp(now + 3600);
+    let properties = Properties::new().with_expiration("1").with_timestamp(5);
     let content = Content::new("", &*queue, "expires").with_properties(properties);
     publish(&*channel, content, Duration::from_millis(1));
     // The last message, two periods of the scheduler later.
     publish(&*channel, Content::new("", &*queue, "last"), Duration::from_millis(1000));
+    // The delay and the time to live of the second kind have passed, by the clock of this machine.
+    let expired_at = SystemTime::now() + Duration::from_secs(2);
+    while SystemTime::now() <= expired_at {
+        std::thread::yield_now();
+    }
     for expected in ["lives", "lives", "last"] {
         assert_eq!(fetch(&*channel, &queue).content.body, expected.as_bytes());
     }
