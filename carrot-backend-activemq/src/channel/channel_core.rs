@@ -203,7 +203,7 @@ impl LinkedChannel for ChannelCore {
                 return self.fail(&refusal(exception));
             }
             Err(exception) => {
-                log::debug!("the broker refused a message: {exception}");
+                log::warn!("the broker refused a message: {exception}");
                 Outcome::Refused
             }
         };

@@ -56,7 +56,8 @@ pub(crate) fn check_queue(queue: &Queue) -> Result<()> {
     if let Some(kind) = queue.arguments.get("x-queue-type")
         && *kind != Value::from("classic")
     {
-        return Err(refused("x-queue-type", &shown(kind), "classic"));
+        let limit = "classic, because ActiveMQ has neither quorum queues nor streams";
+        return Err(refused("x-queue-type", &shown(kind), limit));
     }
     check_arguments(&queue.arguments, &OF_QUEUES)
 }

@@ -183,7 +183,12 @@ impl Display for ShownArgument<'_> {
         match self.0 {
             None => formatter.write_str("none"),
             Some(value) => {
-                write!(formatter, "'{}'", Printable::new(LONGEST_KEY, format_args!("{value:?}")))
+                let text = match (value.as_i64(), value.as_str()) {
+                    (Some(number), _) => number.to_string(),
+                    (_, Some(text)) => text.to_string(),
+                    _ => format!("{value:?}"),
+                };
+                write!(formatter, "'{}'", Printable::new(LONGEST_KEY, text))
             }
         }
     }
@@ -240,9 +245,12 @@ mod tests {
         let one = Headers::from([("x-message-ttl", Value::I32(5)), ("x-note", "a".into())]);
         let same = Headers::from([("x-message-ttl", Value::I64(5))]);
         compare_queue("q", &one, &same).unwrap();
-        for other in [Headers::new(), Headers::from([("x-message-ttl", 6)])] {
-            let error = compare_queue("q", &one, &other).unwrap_err();
-            assert!(error.to_string().contains("x-message-ttl"), "{error}");
+        for (other, current) in
+            [(Headers::new(), "none"), (Headers::from([("x-message-ttl", 6)]), "'6'")]
+        {
+            let error = compare_queue("q", &one, &other).unwrap_err().to_string();
+            assert!(error.contains("x-message-ttl"), "{error}");
+            assert!(error.ends_with(&format!("received '5' but current is {current}")), "{error}");
         }
     }
 }
