@@ -14,6 +14,7 @@ mod losses;
 mod move_back;
 pub(crate) mod move_messages;
 mod move_result;
+mod moving;
 pub(crate) mod peek;
 mod printed_message;
 pub(crate) mod publish;

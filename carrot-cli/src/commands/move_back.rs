@@ -52,8 +52,7 @@ impl<'a> GoingBack<'a> {
             return Ok(Taken::Done);
         };
         if message.unreadable().is_some() {
-            let reason = format!("a part cannot be read, queue {queue:?}");
-            moved.stay(message, queue, reason, held);
+            moved.stay_unread(message, queue, held);
             return Ok(Taken::Done);
         }
         self.look_for(&queue)?;

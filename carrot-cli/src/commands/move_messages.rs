@@ -1,17 +1,13 @@
 //! `carrot move`.
 
-use std::time::Duration;
-
 use carrot::config::Credentials;
-use carrot::{Connection, ConnectionOptions, Consumer, Message, Publisher, Queue};
+use carrot::{ConnectionOptions, Message};
 use clap::{ArgGroup, Args};
-use indicatif::ProgressBar;
 
 use crate::attended::attend;
 use crate::broker_arguments::BrokerArguments;
-use crate::commands::held_messages::HeldMessages;
-use crate::commands::move_back::{GoingBack, Taken, origin};
 use crate::commands::move_result::MoveResult;
+use crate::commands::moving::Moving;
 use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
 use crate::message_arguments::{NamedValue, named_value};
@@ -36,10 +32,10 @@ Examples:
 )]
 pub(crate) struct MoveArguments {
     /// Queue that has the messages
-    from: String,
+    pub(super) from: String,
     /// Queue that gets them
     #[arg(long, value_name = "QUEUE")]
-    to: Option<String>,
+    pub(super) to: Option<String>,
     /// Move dead letters and parked messages back. Their headers name the queues: the command
     /// shows them, and moves nothing without --trust-headers
     #[arg(long)]
@@ -56,7 +52,7 @@ pub(crate) struct MoveArguments {
     /// again first
     #[arg(long, value_name = "MIB", default_value = "64",
           value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    max_held: u32,
+    pub(super) max_held: u32,
     /// The most messages to move. Looks at those that are in the queue at the beginning
     #[arg(long, short = 'n')]
     count: Option<u64>,
@@ -120,24 +116,24 @@ impl MoveArguments {
     }
 
     /// Whether no message is moved.
-    fn only_shows(&self) -> bool {
+    pub(super) fn only_shows(&self) -> bool {
         self.dry_run || (self.back && !self.trust_headers)
     }
 
     /// Whether --count messages were moved, or would be.
-    fn is_enough(&self, moved: &MoveResult) -> bool {
+    pub(super) fn is_enough(&self, moved: &MoveResult) -> bool {
         self.count.is_some_and(|count| moved.moved() >= count)
     }
 
     /// The messages that the progress counts: those that are looked at.
-    fn bar_length(&self, looks: u64) -> u64 {
+    pub(super) fn bar_length(&self, looks: u64) -> u64 {
         let chooses = self.if_routing_key.is_some()
             || self.if_died_in.is_some()
             || !self.if_header.is_empty();
         if chooses { looks } else { self.count.unwrap_or(u64::MAX).min(looks) }
     }
 
-    fn is_meant(&self, message: &Message) -> bool {
+    pub(super) fn is_meant(&self, message: &Message) -> bool {
         let has_key = self.if_routing_key.as_ref().is_none_or(|key| message.routing_key() == key);
         let mut headers = self.if_header.iter();
         let died_in = |queue: &String| message.deaths().iter().any(|death| death.queue == *queue);
@@ -148,133 +144,6 @@ impl MoveArguments {
                     .is_some_and(|value| is_equal_header(value, &header.value))
             })
             && self.if_died_in.as_ref().is_none_or(died_in)
-    }
-}
-
-/// The work of a move, for a thread of its own.
-struct Moving {
-    arguments: MoveArguments,
-    connection: Connection,
-    user: Option<String>,
-    /// For the confirm of each message.
-    timeout: Duration,
-    interrupt: Interrupt,
-    progress: ProgressBar,
-    moved: MoveResult,
-}
-
-impl Moving {
-    /// Moves the messages, and requeues those that stay.
-    fn run(&self) -> Result<()> {
-        let from = &self.arguments.from;
-        let ready = self.connection.declare_queue(Queue::existing(from))?.message_count;
-        let consumer = self.connection.consumer(Queue::existing(from)).build()?;
-        self.moved.begin(ready.into());
-        let mut held = HeldMessages::new((self.arguments.max_held as usize) << 20);
-        let done = if self.arguments.only_shows() {
-            self.show(&consumer, ready.into(), &mut held)
-        } else {
-            self.move_messages(&consumer, ready.into(), &mut held)
-        };
-        let requeued = held.requeue(|| self.moved.requeue());
-        done.and(requeued)?;
-        consumer.close()?;
-        Ok(self.connection.close()?)
-    }
-
-    /// Whether to look at another one of `left` messages.
-    fn continues(&self, left: u64, held: &HeldMessages) -> bool {
-        if left == 0 || self.interrupt.is_wanted() || self.arguments.is_enough(&self.moved) {
-            return false;
-        }
-        if held.is_full() {
-            self.moved.fill();
-            return false;
-        }
-        true
-    }
-
-    /// Counts where the messages would go, and holds them. Looks at `left` messages: those that
-    /// come meanwhile, or come back, do not make the move endless.
-    fn show(&self, consumer: &Consumer, mut left: u64, held: &mut HeldMessages) -> Result<()> {
-        while self.continues(left, held) {
-            let Some(message) = consumer.fetch()? else { break };
-            let queue = self.arguments.to.clone().or_else(|| origin(&message));
-            if let Some(queue) = queue.filter(|_| self.arguments.is_meant(&message)) {
-                self.moved.count(queue);
-            }
-            self.moved.hold(message, held);
-            self.moved.look();
-            left -= 1;
-        }
-        Ok(())
-    }
-
-    fn move_messages(
-        &self,
-        consumer: &Consumer,
-        mut left: u64,
-        held: &mut HeldMessages,
-    ) -> Result<()> {
-        let publisher = match &self.arguments.to {
-            Some(queue) => {
-                self.connection.declare_queue(Queue::existing(queue))?;
-                let publisher = self.connection.publisher().send_timeout(self.timeout);
-                Some(publisher.routing_key(queue).mandatory().build()?)
-            }
-            None => None,
-        };
-        let mut way = match &publisher {
-            Some(publisher) => Way::Copying(Copying { publisher, user: self.user.clone() }),
-            None => Way::Back(GoingBack::new(&self.connection)),
-        };
-        self.progress.set_length(self.arguments.bar_length(left));
-        while self.continues(left, held) {
-            let Some(message) = consumer.fetch()? else { break };
-            match (&mut way, &self.arguments.to) {
-                _ if !self.arguments.is_meant(&message) => self.moved.hold(message, held),
-                (Way::Copying(copies), Some(queue)) => {
-                    copies.send(&message)?;
-                    message.ack()?;
-                    self.moved.count(queue.clone());
-                }
-                (Way::Back(back), _) => {
-                    if back.take(message, held, &self.moved)? == Taken::ComesAgain {
-                        continue;
-                    }
-                }
-                _ => self.moved.hold(message, held),
-            }
-            self.moved.look();
-            self.progress.inc(1);
-            left -= 1;
-        }
-        Ok(())
-    }
-}
-
-/// How messages are moved.
-enum Way<'a> {
-    Copying(Copying<'a>),
-    Back(GoingBack<'a>),
-}
-
-/// Copies of messages for the queue of a publisher.
-struct Copying<'a> {
-    publisher: &'a Publisher,
-    user: Option<String>,
-}
-
-impl Copying<'_> {
-    /// Sends the same message, and waits for the confirm.
-    fn send(&self, message: &Message) -> Result<()> {
-        let mut properties = message.properties().clone();
-        // RabbitMQ refuses the name of another user.
-        if properties.user_id() != self.user.as_deref() {
-            properties = properties.without_user_id();
-        }
-        let copy = self.publisher.message().without_message_id().properties(|_| properties);
-        Ok(copy.send_bytes(message.body())?)
     }
 }
 

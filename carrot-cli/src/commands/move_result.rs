@@ -87,6 +87,12 @@ impl MoveResult {
         *self.lock().stays.entry((queue, reason)).or_default() += 1;
     }
 
+    /// Holds a message whose copy would lack a part.
+    pub(super) fn stay_unread(&self, message: Message, queue: String, held: &mut HeldMessages) {
+        let reason = format!("a part cannot be read, queue {queue:?}");
+        self.stay(message, queue, reason, held);
+    }
+
     /// Counts a message that was requeued.
     pub(super) fn requeue(&self) {
         self.lock().requeued += 1;

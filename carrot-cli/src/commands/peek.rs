@@ -11,7 +11,7 @@ use clap::Args;
 
 use crate::attended::attend;
 use crate::broker_arguments::BrokerArguments;
-use crate::commands::printed_message::print_message;
+use crate::commands::printed_message::{note_unreadable, print_message};
 use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
 use crate::printing::counted;
@@ -60,8 +60,11 @@ impl PeekArguments {
         let peeked = peeked?;
         let number = peeked.contents.len() as u64;
         let mut contents = peeked.contents.into_iter();
-        let printed = contents.try_for_each(|(content, redelivered)| {
-            print_message(&content, redelivered, broker.json)
+        let printed = contents.try_for_each(|peeked| {
+            if let Some(reason) = &peeked.unreadable {
+                note_unreadable(reason, peeked.content.properties.message_id());
+            }
+            print_message(&peeked.content, peeked.redelivered, broker.json)
         });
         match number {
             _ if peeked.is_stream => note!("carrot: the stream keeps its messages"),
@@ -85,10 +88,18 @@ impl PeekArguments {
     }
 }
 
-/// The messages that were taken, and whether each was delivered before.
+/// A message that was taken.
+struct PeekedMessage {
+    content: Arc<Content>,
+    redelivered: bool,
+    /// Why it cannot be read whole.
+    unreadable: Option<String>,
+}
+
+/// The messages that were taken.
 #[derive(Default)]
 struct Peeked {
-    contents: Vec<(Arc<Content>, bool)>,
+    contents: Vec<PeekedMessage>,
     bytes: usize,
     /// Whether the bodies have reached [`MOST_BYTES`] before --count.
     is_cut: bool,
@@ -98,7 +109,11 @@ struct Peeked {
 impl Peeked {
     fn add(&mut self, message: &Message) {
         self.bytes += message.body().len();
-        self.contents.push((Arc::clone(message.content()), message.is_redelivered()));
+        self.contents.push(PeekedMessage {
+            content: Arc::clone(message.content()),
+            redelivered: message.is_redelivered(),
+            unreadable: message.unreadable().map(str::to_string),
+        });
     }
 }
 

@@ -31,3 +31,8 @@ pub(crate) fn print_message(content: &Content, redelivered: bool, json: bool) ->
     }
     print_line(&format!("  {}", escaping::octets(&content.body)))
 }
+
+/// Prints why a message cannot be read whole.
+pub(super) fn note_unreadable(reason: &str, id: Option<&str>) {
+    note!("carrot: a message cannot be read whole: {reason}, message id {}", id.unwrap_or("-"));
+}

@@ -1,24 +1,24 @@
 //! `carrot consume`.
 
+mod program;
+
 use std::io::Write;
-use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use carrot::consume::Messages;
 use carrot::{Error, Message, Queue};
 use clap::{Args, ValueEnum};
 
+use self::program::Program;
 use crate::broker_arguments::{BrokerArguments, seconds};
 use crate::commands::losses::Losses;
-use crate::commands::printed_message::print_message;
+use crate::commands::printed_message::{note_unreadable, print_message};
 use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
 use crate::printing::counted;
 
 /// The most messages that are held: by --requeue without a --count, and by --on-failure requeue.
 const HELD: u64 = 1000;
-/// How long the signal that has ended a program may take to arrive here.
-const SIGNAL: Duration = Duration::from_millis(200);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,7 +29,7 @@ Examples:
 /// Consumes messages of a queue: prints each, or passes it to a command.
 ///
 /// Ends when the queue has been empty for --wait, or after --count messages. A message is
-/// acknowledged after it was printed.
+/// acknowledged after it was printed. A message that cannot be read whole is not acknowledged.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ConsumeArguments {
@@ -57,7 +57,7 @@ pub(crate) struct ConsumeArguments {
     /// Messages that the broker sends ahead, 1 to 65535
     #[arg(long, default_value = "100", value_parser = clap::value_parser!(u16).range(1..))]
     prefetch: u16,
-    /// How a message whose command fails is settled
+    /// How a message whose command fails, or that cannot be read whole, is settled
     #[arg(long, value_name = "HOW", default_value = "stop")]
     on_failure: OnFailure,
     /// Command that gets each body as its standard input, after --. Exit code 0 acknowledges the
@@ -121,9 +121,9 @@ impl ConsumeArguments {
         self.count.unwrap_or(if self.requeue { HELD } else { u64::MAX })
     }
 
-    /// Whether the messages whose command fails are held until the end.
+    /// Whether the failed messages are held until the end.
     fn holds_failed(&self) -> bool {
-        !self.command.is_empty() && matches!(self.on_failure, OnFailure::Requeue)
+        matches!(self.on_failure, OnFailure::Requeue)
     }
 
     fn prefetch(&self) -> u16 {
@@ -176,16 +176,16 @@ impl ConsumeArguments {
         consumed: &mut Consumed,
     ) -> Result<bool> {
         let mut continues = true;
-        if self.command.is_empty() {
+        if let Some(reason) = message.unreadable() {
+            note_unreadable(reason, message.id());
+        }
+        let is_readable = message.unreadable().is_none();
+        if self.requeue {
             self.print(&message, json)?;
-            if self.requeue {
-                consumed.held.push(message);
-            } else {
-                message.ack()?;
-            }
-        } else if self.pass_to_command(&message, interrupt)? {
+            consumed.held.push(message);
+        } else if is_readable && self.handle(&message, interrupt, json)? {
             message.ack()?;
-        } else if interrupt.is_wanted() {
+        } else if is_readable && interrupt.is_wanted() {
             // The signal of a terminal reaches the command, too.
             message.requeue()?;
             return Ok(false);
@@ -202,6 +202,14 @@ impl ConsumeArguments {
         }
         consumed.handled += 1;
         Ok(continues)
+    }
+
+    /// Prints the message, or passes it to the command. Returns whether it can be acknowledged.
+    fn handle(&self, message: &Message, interrupt: &Interrupt, json: bool) -> Result<bool> {
+        match self.command.split_first() {
+            Some((program, arguments)) => Program { program, arguments }.handle(message, interrupt),
+            None => self.print(message, json).map(|()| true),
+        }
     }
 
     fn requeue_all(&self, held: Vec<Message>) -> Result<()> {
@@ -221,14 +229,14 @@ impl ConsumeArguments {
         if interrupt.is_wanted() {
             let failures = match failed {
                 0 => String::new(),
-                failed => format!(", the command failed for {failed}"),
+                failed => format!(", {} {failed}", self.failure()),
             };
             return Err(CommandFailure::interrupted(format!(
                 "interrupted after {handled}{failures}"
             )));
         }
         if failed > 0 {
-            let text = format!("the command failed for {failed} of {handled}");
+            let text = format!("{} {failed} of {handled}", self.failure());
             return Err(CommandFailure::not_all(text));
         }
         if let Some(count) = self.count.filter(|count| consumed.handled < *count) {
@@ -236,6 +244,11 @@ impl ConsumeArguments {
             return Err(CommandFailure::late(text));
         }
         Ok(())
+    }
+
+    /// Returns the words before the number of failed messages.
+    fn failure(&self) -> &'static str {
+        if self.command.is_empty() { "could not read" } else { "the command failed for" }
     }
 
     fn print(&self, message: &Message, json: bool) -> Result<()> {
@@ -247,60 +260,11 @@ impl ConsumeArguments {
         }
         print_message(message.content(), message.is_redelivered(), json)
     }
-
-    /// Returns whether the command has handled the message.
-    fn pass_to_command(&self, message: &Message, interrupt: &Interrupt) -> Result<bool> {
-        let Some((program, arguments)) = self.command.split_first() else { return Ok(true) };
-        let properties = message.properties();
-        let mut child = Command::new(program)
-            .args(arguments)
-            .env("CARROT_ROUTING_KEY", message.routing_key().replace('\0', ""))
-            .env("CARROT_EXCHANGE", message.exchange().replace('\0', ""))
-            .env("CARROT_MESSAGE_ID", message.id().unwrap_or_default().replace('\0', ""))
-            .env(
-                "CARROT_CONTENT_TYPE",
-                properties.content_type().unwrap_or_default().replace('\0', ""),
-            )
-            .env("CARROT_REDELIVERED", if message.is_redelivered() { "1" } else { "0" })
-            .stdin(Stdio::piped())
-            .spawn()
-            .map_err(|error| CommandFailure::input(format!("{program}: {error}")))?;
-        let written = match child.stdin.take() {
-            Some(mut input) => input.write_all(message.body()),
-            None => Ok(()),
-        };
-        let status = child.wait()?;
-        // A command may end without reading everything.
-        let written = written.or_else(|error| match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Ok(()),
-            _ => Err(error),
-        });
-        if status.success() && written.is_ok() {
-            return Ok(true);
-        }
-        if was_interrupted(status) {
-            interrupt.wait(SIGNAL);
-        }
-        if interrupt.is_wanted() {
-            return Ok(false);
-        }
-        note!("carrot: {program} ended with {status}, message id {}", message.id().unwrap_or("-"));
-        Ok(false)
-    }
 }
 
 fn lost() -> CommandFailure {
     CommandFailure::unreachable("the connection was lost")
 }
 
-/// Whether SIGINT or SIGTERM has ended a program, or a shell reports so.
-#[cfg(unix)]
-fn was_interrupted(status: ExitStatus) -> bool {
-    use std::os::unix::process::ExitStatusExt;
-    matches!(status.signal(), Some(2 | 15)) || matches!(status.code(), Some(130 | 143))
-}
-
-#[cfg(not(unix))]
-fn was_interrupted(_: ExitStatus) -> bool {
-    true
-}
+#[cfg(test)]
+mod unreadable_tests;
