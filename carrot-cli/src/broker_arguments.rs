@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use carrot::config::Credentials;
+use carrot::config::{Credentials, Scheme};
 use carrot::{Connection, ConnectionOptions};
 use clap::Args;
 
@@ -111,6 +111,11 @@ impl BrokerArguments {
             false => Ok(VhostScope::One(self.given_options()?.vhost)),
         }
     }
+}
+
+/// Whether the broker is ActiveMQ.
+pub(crate) fn is_activemq(options: &ConnectionOptions) -> bool {
+    matches!(options.scheme, Scheme::ActiveMq | Scheme::ActiveMqSsl)
 }
 
 /// Whether the user information of a URL has a password.

@@ -82,20 +82,22 @@ impl ListArguments {
     fn by_amqp(&self, broker: &BrokerArguments) -> Result<()> {
         let refused = |what: &str| Err(CommandFailure::input(format!("{what}{NEEDS_INSPECTION}")));
         match self.what {
-            _ if self.all_vhosts => refused("AMQP lists no virtual hosts: "),
+            _ if self.all_vhosts => refused("the protocol of the broker lists no virtual hosts: "),
             Listing::Queues if self.names.is_empty() => {
-                refused("AMQP cannot list queues: name them, or ")
+                refused("the protocol of the broker cannot list queues: name them, or ")
             }
             Listing::Queues => {
                 let queues = named_queues(&broker.connect()?, &self.names)?;
                 print_queues(broker, &broker.vhosts(false)?, &queues)?;
                 note!(
-                    "carrot: AMQP has neither types nor unacknowledged messages: --management and \
-                     --control have"
+                    "carrot: the protocol of the broker has neither types nor unacknowledged messages: \
+                     --management and --control have"
                 );
                 Ok(())
             }
-            _ => refused("AMQP cannot list exchanges, bindings or connections: "),
+            _ => refused(
+                "the protocol of the broker cannot list exchanges, bindings or connections: ",
+            ),
         }
     }
 

@@ -63,7 +63,8 @@ impl ExportArguments {
     /// Exports the named queues without an interface for listings.
     fn export_named(&self, broker: &BrokerArguments) -> Result<()> {
         if self.queues.is_empty() || self.format == ExportFormat::Definitions {
-            let text = format!("AMQP cannot list a topology: {NEEDS_INSPECTION}");
+            let text =
+                format!("the protocol of the broker cannot list a topology: {NEEDS_INSPECTION}");
             return Err(CommandFailure::input(text));
         }
         named_queues(&broker.connect()?, &self.queues)?;

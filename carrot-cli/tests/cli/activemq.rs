@@ -46,6 +46,18 @@ fn messages_are_published_counted_moved_and_consumed() {
 
 #[test]
 #[ignore = "needs ActiveMQ: run ./scripts/test"]
+fn bench_counts_all_and_deletes_its_queue() {
+    let broker = activemq();
+    let ran = broker.run(&["bench", "-n", "200", "--json"], "");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let results: serde_json::Value = serde_json::from_str(&ran.output).unwrap();
+    assert_eq!((&results["confirmed"], &results["received"]), (&200.into(), &200.into()));
+    let queue = ran.errors.lines().find_map(|line| line.strip_prefix("carrot: the queue is "));
+    assert_eq!(broker.run(&["count", queue.unwrap()], "").code, 5);
+}
+
+#[test]
+#[ignore = "needs ActiveMQ: run ./scripts/test"]
 fn doctor_names_protocol_and_password() {
     let broker = activemq();
     let printed = broker.ok(&["doctor"]);

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use carrot::Queue;
+use carrot::{ConnectionOptions, Queue};
 use clap::{Args, ValueEnum};
 
-use crate::broker_arguments::{messages_per_second, seconds};
+use crate::broker_arguments::{is_activemq, messages_per_second, seconds};
 
 /// How long the queue outlives a bench that was killed, in addition to the time of the bench.
 const OUTLIVES: Duration = Duration::from_secs(600);
@@ -71,14 +71,17 @@ enum BenchQueue {
 }
 
 impl BenchArguments {
-    /// Returns a new queue.
-    pub(super) fn queue(&self) -> Queue {
+    /// Returns a new queue. It expires, except on ActiveMQ, which cannot do that.
+    pub(super) fn queue(&self, options: &ConnectionOptions) -> Queue {
         let time = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
         let queue = Queue::new(format!("carrot-bench-{}-{time}", std::process::id()));
         let queue = match self.kind {
             BenchQueue::Classic => queue.classic(),
             BenchQueue::Quorum => queue.quorum(),
         };
+        if is_activemq(options) {
+            return queue;
+        }
         queue.expires(self.limit().unwrap_or(DEFAULT_TIME) + OUTLIVES)
     }
 

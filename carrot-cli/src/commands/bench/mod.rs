@@ -31,7 +31,7 @@ impl BenchArguments {
         let options = broker.options()?;
         let first = interrupt.connecting(|| Ok(carrot::connect(options.clone())?))?;
         let connections = BenchConnections { first, options };
-        let queue = self.queue();
+        let queue = self.queue(&connections.options);
         connections.first.declare_queue(queue.clone())?;
         note!("carrot: the queue is {}", queue.name);
         let ran = running::run(self, &connections, &queue.name, &interrupt);

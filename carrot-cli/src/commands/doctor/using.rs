@@ -8,6 +8,7 @@ use carrot::{Connection, ConnectionOptions, Error, Queue};
 
 use super::reaching::Reached;
 use super::report::{Check, CheckReport};
+use crate::broker_arguments::is_activemq;
 use crate::exit::{CommandFailure, Result};
 
 pub(super) fn check(
@@ -180,8 +181,4 @@ fn use_queue(
         connection.delete_queue(name, DeleteIf::ALWAYS).map_err(during(DECLARING))?;
     }
     Ok(())
-}
-
-fn is_activemq(options: &ConnectionOptions) -> bool {
-    matches!(options.scheme, Scheme::ActiveMq | Scheme::ActiveMqSsl)
 }

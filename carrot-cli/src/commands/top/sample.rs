@@ -33,7 +33,7 @@ impl QueueSource {
                 "AMQP lists no virtual hosts: {NEEDS_INSPECTION}"
             ))),
             None if queues.is_empty() => Err(CommandFailure::input(format!(
-                "AMQP cannot list queues: name them, or {NEEDS_INSPECTION}"
+                "the protocol of the broker cannot list queues: name them, or {NEEDS_INSPECTION}"
             ))),
             None => Ok(QueueSource::Amqp(broker.connect()?, queues.to_vec())),
         }
