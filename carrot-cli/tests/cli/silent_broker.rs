@@ -90,3 +90,35 @@ fn peek_on_a_silent_broker_ends_soon() {
     end_on_silent_broker(&broker, child);
     broker.wait_for_ready(&queue, 20_000);
 }
+
+#[test]
+fn consume_that_waits_on_a_silent_broker_ends_soon() {
+    let broker = TestBroker::hosted("amqp");
+    let queue = broker.queue(&[]);
+    for more in [&[][..], &["--on-failure", "requeue", "--", "false"]] {
+        broker.ok(&["publish", "-q", &queue, "x"]);
+        let arguments = ["consume", &queue, "--follow"];
+        let (child, _output) = start(broker.command(&[&arguments[..], &TIMEOUT, more].concat()));
+        wait_for_work(&broker, &queue, 1);
+        let ran = end_on_silent_broker(&broker, child);
+        assert!(ran.errors.contains("the broker does not answer"), "{ran:?}");
+    }
+    broker.wait_for_ready(&queue, 1);
+}
+
+/// A program that runs needs no broker.
+#[test]
+fn consume_waits_for_its_program_after_ctrl_c() {
+    let broker = TestBroker::hosted("amqp");
+    let queue = broker.queue(&[]);
+    broker.ok(&["publish", "-q", &queue, "x"]);
+    let arguments = ["consume", &queue, "--follow", "--"];
+    let script = ["sh", "-c", "echo started; exec sleep 2"];
+    let (child, mut output) = start(broker.command(&[&arguments[..], &script].concat()));
+    assert_eq!(next_line(&mut output), "started");
+    interrupt(&child);
+    let ran = finish(child);
+    assert_eq!(ran.code, 130, "{ran:?}");
+    assert_eq!(ran.errors, "carrot: interrupted after 1 message\n");
+    assert_eq!(broker.ready(&queue), 0);
+}

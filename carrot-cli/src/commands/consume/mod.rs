@@ -1,18 +1,20 @@
 //! `carrot consume`.
 
+mod consumed;
+mod consuming;
 mod program;
 
-use std::io::Write;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use carrot::consume::Messages;
-use carrot::{Error, Message, Queue};
+use carrot::Queue;
 use clap::{Args, ValueEnum};
 
-use self::program::Program;
+use self::consumed::Consumed;
+use self::consuming::Consuming;
+use crate::attended::attend;
 use crate::broker_arguments::{BrokerArguments, seconds};
 use crate::commands::losses::Losses;
-use crate::commands::printed_message::{note_unreadable, print_message};
 use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
 use crate::printing::counted;
@@ -30,7 +32,7 @@ Examples:
 ///
 /// Ends when the queue has been empty for --wait, or after --count messages. A message is
 /// acknowledged after it was printed. A message that cannot be read whole is not acknowledged.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ConsumeArguments {
     /// Name of the queue
@@ -78,21 +80,6 @@ enum OnFailure {
     Reject,
 }
 
-/// The numbers of messages, and those that wait for the end.
-#[derive(Default)]
-struct Consumed {
-    handled: u64,
-    failed: u64,
-    /// Messages to requeue at the end.
-    held: Vec<Message>,
-}
-
-impl Consumed {
-    fn is_full(&self) -> bool {
-        self.held.len() as u64 >= HELD
-    }
-}
-
 impl ConsumeArguments {
     pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
         let interrupt = Interrupt::install()?;
@@ -105,15 +92,30 @@ impl ConsumeArguments {
         let losses = Losses::watch(&connection, self.follow);
         interrupt.stops(consumer.stop_handle());
         let messages = consumer.messages()?;
-        let mut consumed = Consumed::default();
-        let done = self.take_all(messages, &losses, &interrupt, broker.json, &mut consumed);
-        let requeued = self.requeue_all(std::mem::take(&mut consumed.held));
-        if let Err(failure) = done.and(requeued) {
-            note!("carrot: handled {}", counted(consumed.handled, "message"));
+        let consumed = Arc::new(Consumed::default());
+        let work = Consuming {
+            arguments: self.clone(),
+            json: broker.json,
+            interrupt: interrupt.clone(),
+            consumed: Arc::clone(&consumed),
+            held: Vec::new(),
+        };
+        let progress = || consumed.progress();
+        let ended = attend("carrot-consume", &interrupt, progress, move || {
+            work.run(messages, &losses)?;
+            consumer.close()?;
+            Ok(connection.close()?)
+        })?;
+        let Some(done) = ended else {
+            let done = self.done_until_interrupt(&consumed);
+            return Err(CommandFailure::interrupted(format!(
+                "{done}: the broker does not answer: the last messages may come again"
+            )));
+        };
+        if let Err(failure) = done {
+            note!("carrot: handled {}", counted(consumed.handled(), "message"));
             return Err(failure);
         }
-        consumer.close()?;
-        connection.close()?;
         self.result(&consumed, &interrupt)
     }
 
@@ -140,131 +142,33 @@ impl ConsumeArguments {
         held(most.min(prefetch.into()))
     }
 
-    /// Takes messages until the end. Requeues those that were sent ahead, and sends the last
-    /// acknowledgements: the broker delivers no message again here that is requeued then.
-    fn take_all(
-        &self,
-        mut messages: Messages,
-        losses: &Losses,
-        interrupt: &Interrupt,
-        json: bool,
-        consumed: &mut Consumed,
-    ) -> Result<()> {
-        if !self.follow {
-            messages = messages.timeout(self.wait);
-        }
-        let mut waits_since = Instant::now();
-        while consumed.handled < self.most() && !(self.holds_failed() && consumed.is_full()) {
-            let Some(message) = messages.next() else {
-                let was_lost = !interrupt.is_wanted() && losses.any_since(waits_since);
-                return if was_lost { Err(lost()) } else { Ok(()) };
-            };
-            if !self.take(message?, interrupt, json, consumed)? {
-                break;
-            }
-            waits_since = Instant::now();
-        }
-        Ok(())
-    }
-
-    /// Handles a message. Returns whether to take the next one.
-    fn take(
-        &self,
-        message: Message,
-        interrupt: &Interrupt,
-        json: bool,
-        consumed: &mut Consumed,
-    ) -> Result<bool> {
-        let mut continues = true;
-        if let Some(reason) = message.unreadable() {
-            note_unreadable(reason, message.id());
-        }
-        let is_readable = message.unreadable().is_none();
-        if self.requeue {
-            self.print(&message, json)?;
-            consumed.held.push(message);
-        } else if is_readable && self.handle(&message, interrupt, json)? {
-            message.ack()?;
-        } else if is_readable && interrupt.is_wanted() {
-            // The signal of a terminal reaches the command, too.
-            message.requeue()?;
-            return Ok(false);
-        } else {
-            consumed.failed += 1;
-            match self.on_failure {
-                OnFailure::Reject => message.reject()?,
-                OnFailure::Requeue => consumed.held.push(message),
-                OnFailure::Stop => {
-                    message.requeue()?;
-                    continues = false;
-                }
-            }
-        }
-        consumed.handled += 1;
-        Ok(continues)
-    }
-
-    /// Prints the message, or passes it to the command. Returns whether it can be acknowledged.
-    fn handle(&self, message: &Message, interrupt: &Interrupt, json: bool) -> Result<bool> {
-        match self.command.split_first() {
-            Some((program, arguments)) => Program { program, arguments }.handle(message, interrupt),
-            None => self.print(message, json).map(|()| true),
-        }
-    }
-
-    fn requeue_all(&self, held: Vec<Message>) -> Result<()> {
-        for message in held {
-            match message.requeue() {
-                // The broker has requeued it when the connection was lost.
-                Err(Error::Stale { .. }) if self.follow => {}
-                requeued => requeued?,
-            }
-        }
-        Ok(())
-    }
-
     fn result(&self, consumed: &Consumed, interrupt: &Interrupt) -> Result<()> {
-        let handled = counted(consumed.handled, "message");
-        let failed = consumed.failed;
         if interrupt.is_wanted() {
-            let failures = match failed {
-                0 => String::new(),
-                failed => format!(", {} {failed}", self.failure()),
-            };
-            return Err(CommandFailure::interrupted(format!(
-                "interrupted after {handled}{failures}"
-            )));
+            return Err(CommandFailure::interrupted(self.done_until_interrupt(consumed)));
         }
+        let (handled, failed) = (consumed.handled(), consumed.failed());
         if failed > 0 {
-            let text = format!("{} {failed} of {handled}", self.failure());
+            let text = format!("{} {failed} of {}", self.failure(), counted(handled, "message"));
             return Err(CommandFailure::not_all(text));
         }
-        if let Some(count) = self.count.filter(|count| consumed.handled < *count) {
-            let text = format!("{} of {} came", consumed.handled, counted(count, "message"));
+        if let Some(count) = self.count.filter(|count| handled < *count) {
+            let text = format!("{handled} of {} came", counted(count, "message"));
             return Err(CommandFailure::late(text));
         }
         Ok(())
+    }
+
+    /// Describes what was done when the signal came.
+    fn done_until_interrupt(&self, consumed: &Consumed) -> String {
+        let failures = match consumed.failed() {
+            0 => String::new(),
+            failed => format!(", {} {failed}", self.failure()),
+        };
+        format!("interrupted after {}{failures}", counted(consumed.handled(), "message"))
     }
 
     /// Returns the words before the number of failed messages.
     fn failure(&self) -> &'static str {
         if self.command.is_empty() { "could not read" } else { "the command failed for" }
     }
-
-    fn print(&self, message: &Message, json: bool) -> Result<()> {
-        if self.body {
-            let mut output = std::io::stdout().lock();
-            output.write_all(message.body())?;
-            output.write_all(b"\n")?;
-            return Ok(output.flush()?);
-        }
-        print_message(message.content(), message.is_redelivered(), json)
-    }
 }
-
-fn lost() -> CommandFailure {
-    CommandFailure::unreachable("the connection was lost")
-}
-
-#[cfg(test)]
-mod unreadable_tests;

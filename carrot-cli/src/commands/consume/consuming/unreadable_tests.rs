@@ -5,6 +5,7 @@ use carrot::memory::Broker;
 use clap::Parser;
 
 use super::*;
+use crate::broker_arguments::BrokerArguments;
 
 #[derive(Parser)]
 struct Line {
@@ -16,7 +17,7 @@ struct Line {
 
 /// Passes an unreadable message and a readable one to the command. Returns what it has counted, the
 /// messages that it has left in the queue, and whether it wanted the second message.
-fn taken(arguments: &[&str]) -> (Consumed, usize, bool) {
+fn taken(arguments: &[&str]) -> (Arc<Consumed>, usize, bool) {
     let broker = Broker::new();
     broker.faults().make_unreadable("it is a map", |content| content.body == b"bad");
     let connection = Connection::new(broker.connector());
@@ -26,17 +27,20 @@ fn taken(arguments: &[&str]) -> (Consumed, usize, bool) {
     }
     let consumer = connection.consumer("jobs").build().unwrap();
     let Line { consume, .. } = Line::parse_from([&["consume", "jobs"], arguments].concat());
-    let mut consumed = Consumed::default();
-    let interrupt = Interrupt::default();
-    let take = |consumed: &mut Consumed| {
-        let message = consumer.fetch().unwrap().unwrap();
-        consume.take(message, &interrupt, false, consumed).unwrap()
+    let consumed = Arc::new(Consumed::default());
+    let mut work = Consuming {
+        arguments: consume,
+        json: false,
+        interrupt: Interrupt::default(),
+        consumed: Arc::clone(&consumed),
+        held: Vec::new(),
     };
-    let continues = take(&mut consumed);
+    let mut take = || work.take(consumer.fetch().unwrap().unwrap()).unwrap();
+    let continues = take();
     if continues {
-        assert!(take(&mut consumed));
+        assert!(take());
     }
-    consume.requeue_all(std::mem::take(&mut consumed.held)).unwrap();
+    work.requeue_held().unwrap();
     drop((consumer, connection));
     let left = broker.queue("jobs").unwrap().ready.len();
     (consumed, left, continues)
@@ -46,7 +50,7 @@ fn taken(arguments: &[&str]) -> (Consumed, usize, bool) {
 fn unreadable_message_ends_the_command_and_stays() {
     for arguments in [&[][..], &["--body"], &["--", "true"]] {
         let (consumed, left, continues) = taken(arguments);
-        assert_eq!((consumed.handled, consumed.failed), (1, 1), "{arguments:?}");
+        assert_eq!((consumed.handled(), consumed.failed()), (1, 1), "{arguments:?}");
         assert_eq!((left, continues), (2, false), "{arguments:?}");
     }
 }
@@ -56,7 +60,7 @@ fn unreadable_message_is_held_or_rejected_on_demand() {
     for (how, expected) in [("requeue", 1), ("reject", 0)] {
         for command in [&[][..], &["--", "true"]] {
             let (consumed, left, continues) = taken(&[&["--on-failure", how], command].concat());
-            assert_eq!((consumed.handled, consumed.failed), (2, 1), "{how} {command:?}");
+            assert_eq!((consumed.handled(), consumed.failed()), (2, 1), "{how} {command:?}");
             assert_eq!((left, continues), (expected, true), "{how} {command:?}");
         }
     }
@@ -65,5 +69,5 @@ fn unreadable_message_is_held_or_rejected_on_demand() {
 #[test]
 fn unreadable_message_that_is_kept_anyway_is_no_failure() {
     let (consumed, left, continues) = taken(&["--requeue"]);
-    assert_eq!((consumed.handled, consumed.failed, left, continues), (2, 0, 2, true));
+    assert_eq!((consumed.handled(), consumed.failed(), left, continues), (2, 0, 2, true));
 }
