@@ -92,9 +92,32 @@ impl From<&ConnectionOptions> for ConnectionOptions {
     }
 }
 
+/// The schemes of ActiveMQ's own clients, and the URLs in place of theirs.
+const OF_ACTIVEMQ_CLIENTS: [(&str, &str); 7] = [
+    ("tcp", "activemq://host:port"),
+    ("nio", "activemq://host:port"),
+    ("auto", "activemq://host:port"),
+    ("ssl", "activemq+ssl://host:port"),
+    ("nio+ssl", "activemq+ssl://host:port"),
+    ("auto+ssl", "activemq+ssl://host:port"),
+    ("failover", "activemq://host:port,host:port"),
+];
+
+/// Returns the error about a URL of ActiveMQ's own clients, such as `failover:(tcp://host:port)`.
+fn of_activemq_clients(url: &str) -> Option<Error> {
+    let (given, _) = url.split_once(':')?;
+    let mut known = OF_ACTIVEMQ_CLIENTS.into_iter();
+    let (scheme, instead) = known.find(|(of, _)| of.eq_ignore_ascii_case(given))?;
+    let reason = format!("{scheme:?} is of ActiveMQ's own clients: use {instead}");
+    Some(Error::config("URL scheme", reason))
+}
+
 fn split_scheme(url: &str) -> Result<(Scheme, &str)> {
     const EXPECTED: &str = "must be amqp, amqps, memory, zmq, zmqs, zmq+ipc, activemq or \
          activemq+ssl, as in amqp://localhost";
+    if let Some(error) = of_activemq_clients(url) {
+        return Err(error);
+    }
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err(Error::config(
             "URL",

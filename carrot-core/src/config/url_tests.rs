@@ -175,6 +175,23 @@ fn path_with_tls_is_refused_with_a_reason_that_fits() {
 }
 
 #[test]
+fn schemes_of_the_clients_of_activemq_name_the_one_to_use() {
+    for (url, instead) in [
+        ("tcp://localhost:61616", "activemq://host:port"),
+        ("NIO://ann:hush@localhost", "activemq://host:port"),
+        ("ssl://localhost:61617?a=b", "activemq+ssl://host:port"),
+        ("failover:(tcp://ann:hush@a:1,ssl://b:2)", "activemq://host:port,host:port"),
+        ("failover://(tcp://a:1)?randomize=false", "activemq://host:port,host:port"),
+    ] {
+        assert_eq!(wrong_option(url), "URL scheme");
+        let error = url.parse::<ConnectionOptions>().unwrap_err().to_string();
+        assert!(error.ends_with(&format!("use {instead}")), "{url}: {error}");
+        assert!(!error.contains("hush"), "{url}: {error}");
+    }
+    assert_eq!(wrong_option("tcp"), "URL");
+}
+
+#[test]
 fn hosts_of_zeromq_have_tls_by_their_scheme() {
     let url = "zmqs://ann:hush@h?cacertfile=ca.pem&certfile=c&keyfile=k&server_name_indication=n";
     let read: ConnectionOptions = url.parse().unwrap();
