@@ -17,8 +17,8 @@ use crate::secret_file::first_line;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Broker and output")]
 pub(crate) struct BrokerArguments {
-    /// URL of the broker, such as amqps://ann@mq.example/shop for the user ann and the virtual host
-    /// shop. Defaults to CARROT_URL, and else to amqp://guest:guest@localhost.
+    /// URL of the broker, such as amqps://mq.example/shop for the virtual host shop, or
+    /// activemq://mq.example. Defaults to CARROT_URL, and else to amqp://guest:guest@localhost.
     /// A password in this argument is seen by other users of the machine: use --password-file or
     /// CARROT_URL
     #[arg(long, global = true, value_name = "URL", hide_env_values = true)]

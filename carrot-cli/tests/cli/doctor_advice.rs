@@ -10,7 +10,7 @@ use carrot::server::{Server, ServerTls};
 use carrot::zeromq::BrokerHost;
 
 use crate::doctor::{doctor, doctor_within, fails};
-use crate::support::{LONG, Ran};
+use crate::support::{LONG, Ran, command, run};
 
 /// Asserts that a check fails, with this detail and this advice.
 fn says(ran: &Ran, code: i32, check: &str, detail: &str, advice: &str) {
@@ -201,6 +201,23 @@ fn doctor_of_wrong_credentials_and_vhosts_names_them() {
     says(&ran, 4, "vhost", "missing", "check the path of the URL");
     host.stop(Duration::from_secs(5)).unwrap();
     server.stop(Duration::from_secs(5)).unwrap();
+}
+
+#[test]
+fn doctor_names_a_vhost_only_where_there_are_some() {
+    let hosts = Hosts::start();
+    for (scheme, has_vhosts) in [("amqp", true), ("zmq", false)] {
+        let mut doctor = command(&["doctor", "--json", "--timeout", "20", "missing-queue"]);
+        doctor.env("CARROT_URL", hosts.url(scheme, scheme));
+        let ran = run(doctor, "");
+        says(&ran, 5, "queues", "missing-queue", "declare the queue, or correct its name");
+        assert_eq!(ran.output.contains("the vhost of the URL"), has_vhosts, "{ran:?}");
+        assert_eq!(ran.output.contains("/%2F"), has_vhosts, "{ran:?}");
+    }
+    let ran = doctor("activemq://127.0.0.1:1");
+    assert!(ran.output.contains("activemq://guest:***@127.0.0.1:1\""), "{ran:?}");
+    let wrong = doctor("activemq://ann@127.0.0.1");
+    says(&wrong, 2, "url", "password", "activemq://USER:PASSWORD@HOST:PORT");
 }
 
 #[cfg(unix)]

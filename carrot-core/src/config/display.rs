@@ -53,7 +53,7 @@ pub(super) fn write_url(
             write!(out, ":{port}")?;
         }
     }
-    if options.scheme != Scheme::Memory {
+    if options.scheme.has_vhosts() {
         write!(out, "/{}", escape(&options.vhost))?;
     }
     write_query(options, &defaults, out)

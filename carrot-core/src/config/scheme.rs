@@ -80,6 +80,18 @@ impl Scheme {
         matches!(self, Scheme::Amqps | Scheme::Zmqs | Scheme::ActiveMqSsl)
     }
 
+    /// Returns whether the brokers of this backend have virtual hosts. Only those of AMQP have.
+    ///
+    /// ```
+    /// use carrot::config::Scheme;
+    ///
+    /// assert!(Scheme::Amqps.has_vhosts());
+    /// assert!(!Scheme::ActiveMq.has_vhosts());
+    /// ```
+    pub fn has_vhosts(self) -> bool {
+        matches!(self, Scheme::Amqp | Scheme::Amqps)
+    }
+
     /// Returns the scheme of the same backend with TLS; `amqps` if the backend has none. A path is
     /// no address of that scheme.
     pub fn with_tls(self) -> Scheme {

@@ -192,6 +192,17 @@ fn schemes_of_the_clients_of_activemq_name_the_one_to_use() {
 }
 
 #[test]
+fn url_of_a_broker_without_vhosts_has_no_path() {
+    for (url, shown) in [
+        ("amqp://u:p@h:1", "amqp://u:***@h:1/%2F"),
+        ("zmq://u:p@h:1/%2F", "zmq://u:***@h:1"),
+        ("activemq://u:p@h:1,i/?name=n", "activemq://u:***@h:1,i?name=n"),
+    ] {
+        assert_eq!(parse(url).to_string(), shown);
+    }
+}
+
+#[test]
 fn hosts_of_zeromq_have_tls_by_their_scheme() {
     let url = "zmqs://ann:hush@h?cacertfile=ca.pem&certfile=c&keyfile=k&server_name_indication=n";
     let read: ConnectionOptions = url.parse().unwrap();

@@ -7,6 +7,7 @@ use super::report::{Check, CheckReport};
 use crate::exit::{CommandFailure, Result};
 use crate::inspection::{EntityKind, Inspection, VhostScope, text_of};
 
+pub(super) const MISSING_WITHOUT_VHOST: &str = "declare the queue, or correct its name";
 pub(super) const MISSING_QUEUE: &str =
     "declare the queue, or correct its name and the vhost of the URL";
 

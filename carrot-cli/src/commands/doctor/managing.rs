@@ -7,7 +7,7 @@ use carrot::config::Credentials;
 use serde_json::Value;
 
 use super::controlling;
-use super::listed_queues::{MISSING_QUEUE, check_queues};
+use super::listed_queues::{MISSING_QUEUE, MISSING_WITHOUT_VHOST, check_queues};
 use super::managed::{named, problem_of_node, tags_of};
 use super::report::{Check, CheckReport};
 use crate::broker_arguments::BrokerArguments;
@@ -65,7 +65,7 @@ pub(super) fn skip(report: &mut CheckReport, reason: &str) -> Result<()> {
     CHECKS.iter().try_for_each(|check| report.skipped(*check, reason))
 }
 
-/// Checks that the named queues exist, by AMQP.
+/// Checks that the named queues exist, by the protocol of the URL.
 fn check_named(
     options: &ConnectionOptions,
     queues: &[String],
@@ -85,7 +85,13 @@ fn check_named(
             });
             report.ok(Check::Queues, took, &texts.collect::<Vec<_>>().join("; "))
         }
-        Err(failure) => report.failed(Check::Queues, took, failure, MISSING_QUEUE),
+        Err(failure) => {
+            let advice = match options.scheme.has_vhosts() {
+                true => MISSING_QUEUE,
+                false => MISSING_WITHOUT_VHOST,
+            };
+            report.failed(Check::Queues, took, failure, advice)
+        }
     }
 }
 

@@ -48,7 +48,8 @@ impl DoctorArguments {
                 managing::check(broker, &options, &self.queues, &mut report)?;
             }
             Err(failure) => {
-                let advice = "correct --url or CARROT_URL: amqp://USER@HOST:PORT/VHOST";
+                let advice = "correct --url or CARROT_URL: amqp://USER:PASSWORD@HOST:PORT/VHOST, or \
+                              activemq://USER:PASSWORD@HOST:PORT";
                 report.failed(Check::Url, None, failure, advice)?;
                 report.skip_the_rest("the URL cannot be used")?;
                 managing::skip(&mut report, "the URL cannot be used")?;

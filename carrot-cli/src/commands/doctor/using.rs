@@ -55,7 +55,7 @@ fn log_in(options: &ConnectionOptions, report: &mut CheckReport) -> Result<Optio
     let error = match connected {
         Ok(connection) => {
             report.ok(Check::Credentials, took, &user)?;
-            if matches!(options.scheme, Scheme::Amqp | Scheme::Amqps) {
+            if options.scheme.has_vhosts() {
                 report.ok(Check::Vhost, None, &format!("{:?}", options.vhost))?;
             } else {
                 report.skipped(Check::Vhost, "the broker has no virtual hosts")?;
