@@ -1,6 +1,7 @@
 //! The body and the properties of a message, as arguments.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,7 +45,8 @@ pub(crate) fn entity_name(text: &str) -> std::result::Result<String, String> {
 /// The body of one message.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct BodyArguments {
-    /// Body of the message. Defaults to the standard input
+    /// Body of the message. Defaults to the standard input. A body that is read has at most as many
+    /// bytes as the option max_message_size of the URL allows: 134217728 (128 MiB) by default
     pub(crate) body: Option<String>,
     /// File with the body
     #[arg(long, value_name = "FILE", conflicts_with = "body")]
@@ -52,21 +54,36 @@ pub(crate) struct BodyArguments {
 }
 
 impl BodyArguments {
-    pub(crate) fn read(&self) -> Result<Vec<u8>> {
+    /// Returns the body. A file or the standard input is read up to the limit in bytes.
+    ///
+    /// # Errors
+    /// The body cannot be read, or exceeds the limit.
+    pub(crate) fn read(&self, limit: u64) -> Result<Vec<u8>> {
         if let Some(body) = &self.body {
             return Ok(body.clone().into_bytes());
         }
-        if let Some(path) = &self.file {
-            return std::fs::read(path).map_err(|error| {
-                CommandFailure::input(format!("--file {}: {error}", path.display()))
-            });
-        }
-        let mut body = Vec::new();
-        std::io::stdin()
-            .read_to_end(&mut body)
-            .map_err(|error| CommandFailure::input(format!("the standard input: {error}")))?;
-        Ok(body)
+        let (name, read) = match &self.file {
+            Some(path) => {
+                let read = File::open(path).map_err(|error| error.to_string());
+                (format!("--file {}", path.display()), read.and_then(|file| read_body(file, limit)))
+            }
+            None => ("the standard input".into(), read_body(io::stdin().lock(), limit)),
+        };
+        read.map_err(|reason| CommandFailure::input(format!("{name}: {reason}")))
     }
+}
+
+/// Reads a body up to its limit.
+fn read_body(input: impl Read, limit: u64) -> std::result::Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    let read = input.take(limit.saturating_add(1)).read_to_end(&mut body);
+    read.map_err(|error| error.to_string())?;
+    if body.len() as u64 > limit {
+        return Err(format!(
+            "the body has more than {limit} bytes, the option max_message_size of the URL"
+        ));
+    }
+    Ok(body)
 }
 
 /// The properties of each message.
@@ -141,6 +158,15 @@ impl PropertyArguments {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn body_is_read_up_to_its_limit() {
+        let read = |text: &str| read_body(text.as_bytes(), 3).map(|body| body.len());
+        assert_eq!(read(""), Ok(0));
+        assert_eq!(read("abc"), Ok(3));
+        let reason = "the body has more than 3 bytes, the option max_message_size of the URL";
+        assert_eq!(read("abcd"), Err(reason.into()));
+    }
 
     #[test]
     fn named_value_is_text_or_json() {

@@ -28,8 +28,9 @@ pub(crate) struct RpcArguments {
 
 impl RpcArguments {
     pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
-        let body = self.body.read()?;
-        let caller = broker.connect()?.caller(&self.queue).build()?;
+        let options = broker.options()?;
+        let body = self.body.read(options.max_message_size)?;
+        let caller = carrot::connect(options)?.caller(&self.queue).build()?;
         let properties = |properties| self.properties.apply(properties);
         let answer = caller.request().properties(properties).call_bytes(body, self.wait);
         match answer {

@@ -77,6 +77,27 @@ fn publish_of_an_endless_line_fails() {
     assert!(ran.errors.contains("line 1 of the input: "), "{ran:?}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn endless_body_of_a_file_or_the_input_fails() {
+    let broker = TestBroker::hosted("amqp");
+    let queue = broker.queue(&[]);
+    let url = format!("{}?max_message_size=1000000", broker.url);
+    let publish = ["publish", "-q", &queue, "--url", &url];
+    let call = ["rpc", &queue, "--url", &url];
+    for arguments in [&publish[..], &call] {
+        for (file, name) in [(&["--file", "/dev/zero"][..], "--file /dev/zero"), (&[], "input")] {
+            let mut command = broker.command(&[arguments, file].concat());
+            command.stdin(std::fs::File::open("/dev/zero").unwrap());
+            let (child, _output) = start(command);
+            let ran = finish(child);
+            assert_eq!(ran.code, 2, "{ran:?}");
+            let reason = format!("{name}: the body has more than 1000000 bytes, the option");
+            assert!(ran.errors.contains(&reason), "{ran:?}");
+        }
+    }
+}
+
 fn publish_to_no_queue_is_reported(broker: &TestBroker) {
     let ran = broker.run(&["publish", "-q", &broker.name(), "lost", "--count", "3"], "");
     assert_eq!(ran.code, 6, "{ran:?}");

@@ -111,7 +111,7 @@ impl PublishArguments {
         largest: u64,
     ) -> Result<()> {
         if !self.lines && !self.json_lines {
-            let body = self.body.read()?;
+            let body = self.body.read(largest)?;
             let properties = self.properties.apply(persistent());
             let (exchange, key) = (exchange.unwrap_or_default(), key.unwrap_or_default());
             return publishing.repeat(self.count, exchange, key, &properties, &body);
