@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::broker_arguments::BrokerArguments;
 use crate::commands::{
-    bench, bind, completions, consume, count, declare, delete, doctor, list, move_messages, peek,
+    bench, bind, completions, consume, count, declare, delete, doctor, list, move_arguments, peek,
     publish, purge, rpc, serve, top, topology,
 };
 use crate::exit::Result;
@@ -51,7 +51,7 @@ enum CarrotCommand {
     Publish(publish::PublishArguments),
     Consume(consume::ConsumeArguments),
     Peek(peek::PeekArguments),
-    Move(move_messages::MoveArguments),
+    Move(move_arguments::MoveArguments),
     Purge(purge::PurgeArguments),
     Count(count::CountArguments),
     List(list::ListArguments),

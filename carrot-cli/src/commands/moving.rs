@@ -6,8 +6,8 @@ use carrot::{Connection, Consumer, Message, Publisher, Queue};
 use indicatif::ProgressBar;
 
 use crate::commands::held_messages::HeldMessages;
+use crate::commands::move_arguments::MoveArguments;
 use crate::commands::move_back::{GoingBack, Taken, origin};
-use crate::commands::move_messages::MoveArguments;
 use crate::commands::move_result::MoveResult;
 use crate::exit::Result;
 use crate::interrupt::Interrupt;

@@ -7,9 +7,9 @@ use std::time::Instant;
 use carrot::consume::Messages;
 use carrot::{Error, Message};
 
+use super::consume_arguments::{ConsumeArguments, HELD, OnFailure};
 use super::consumed::Consumed;
-use super::program::Program;
-use super::{ConsumeArguments, HELD, OnFailure};
+use super::program::MessageProgram;
 use crate::commands::losses::Losses;
 use crate::commands::printed_message::{note_unreadable, print_message};
 use crate::exit::{CommandFailure, Result};
@@ -94,7 +94,7 @@ impl Consuming {
     fn handle(&self, message: &Message) -> Result<bool> {
         match self.arguments.command.split_first() {
             Some((program, arguments)) => {
-                let program = Program { program, arguments };
+                let program = MessageProgram { program, arguments };
                 self.consumed.handling(|| program.handle(message, &self.interrupt))
             }
             None => self.print(message).map(|()| true),

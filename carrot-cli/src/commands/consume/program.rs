@@ -13,15 +13,15 @@ use crate::interrupt::Interrupt;
 const SIGNAL: Duration = Duration::from_millis(200);
 
 /// A program that gets each body as its standard input.
-pub(super) struct Program<'a> {
+pub(super) struct MessageProgram<'a> {
     pub(super) program: &'a str,
     pub(super) arguments: &'a [String],
 }
 
-impl Program<'_> {
+impl MessageProgram<'_> {
     /// Starts the program, and waits for its end. Returns whether it has handled the message.
     pub(super) fn handle(&self, message: &Message, interrupt: &Interrupt) -> Result<bool> {
-        let Program { program, arguments } = *self;
+        let MessageProgram { program, arguments } = *self;
         let properties = message.properties();
         let mut child = Command::new(program)
             .args(arguments)
