@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The broker has to be ActiveMQ 5.14 or later, which speaks version 12 of OpenWire. Its advisories
-//! have to be on, which is the default. The backend learns from them which queues exist. The user
+//! have to be on, which is the default. They name the queues that exist. The user
 //! needs the permission to read the topics `ActiveMQ.Advisory.Queue` and
 //! `ActiveMQ.Advisory.TempQueue`.
 //!
@@ -45,7 +45,8 @@
 //!   change the table at once wait for each other.
 //! * Each connection subscribes to the topic before its first message, and then reads the table.
 //!   A message that finds no queue is routed again after a round trip, by then with all earlier
-//!   changes. A message that finds some queues may miss one that another client has just bound.
+//!   changes. A dead letter is not routed again. A message that finds some queues may miss one that
+//!   another client has just bound.
 //! * Each change sends the whole table to each connection. A table of some thousand definitions is
 //!   practical. One that would exceed the `maxFrameSize` of the broker is refused.
 //! * A table of a later version of this crate is refused, with both versions in the error.
@@ -107,11 +108,13 @@
 //!   number of consumers of a queue counts slots.
 //! * A requeued message returns to the head of its queue, also past messages that were before it.
 //! * The numbers of ready messages and consumers come from the statistics plug-in of the broker
-//!   (`<statisticsBrokerPlugin/>`). Without it, both are 0, a deletion on the condition that the
-//!   queue is unused counts no messages, and one on the condition that the queue is empty is
-//!   refused.
+//!   (`<statisticsBrokerPlugin/>`). Without it, both are 0, a deletion counts no messages, and one
+//!   on the condition that the queue is empty is refused.
 //! * Consumers of the same priority other than 0 take turns by prefetch and not by message.
-//! * A queue with consumers of other programs cannot be deleted, on any condition.
+//! * A queue with consumers of other programs cannot be deleted, on any condition. Its messages
+//!   stay.
+//! * A deletion on the condition that the queue is empty first counts the messages. One that
+//!   arrives between the count and the deletion is deleted with the queue.
 //! * A queue that another program deletes at the same moment may be created again by a message.
 //! * After a lost connection, all messages that consumers had or would have received next are
 //!   marked as redelivered.
@@ -137,8 +140,8 @@
 //!
 //! # Threads
 //!
-//! A connector has two threads for each of its connections, one for each role in use, and one while
-//! an observer is called.
+//! A connector has at most two connections, one to publish and one to consume. Each has two
+//! threads, and one more runs while an observer is called.
 //!
 //! # Log levels
 //!

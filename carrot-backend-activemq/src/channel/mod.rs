@@ -7,6 +7,7 @@ mod commands;
 pub(crate) mod connector;
 mod consumer_priority;
 mod consuming;
+mod deletion;
 mod discarding;
 mod exchange_changes;
 mod exchange_checks;

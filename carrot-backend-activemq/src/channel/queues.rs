@@ -1,6 +1,6 @@
-//! Queues of the broker: whether they exist, their creation, and their deletion.
+//! Queues of the broker: whether they exist, and their creation.
 
-use carrot_core::backend::{Declare, Delete, DeleteIf, Deleted, QueueInfo};
+use carrot_core::backend::{Declare, QueueInfo};
 use carrot_core::{Error, Queue, Result};
 use carrot_link::CallDeadline;
 use carrot_listener::lock;
@@ -9,7 +9,6 @@ use crate::channel::channel_core::ChannelCore;
 use crate::channel::supported::check_queue;
 use crate::connection::broker_link::BrokerLink;
 use crate::connection::link_reader::refusal;
-use crate::connection::statistics::BrokerCounts;
 use crate::connection::table_arrivals::TABLE_QUEUE;
 use crate::connection::table_port::table_queue;
 use crate::content::queue_name;
@@ -37,7 +36,7 @@ pub(crate) fn exists(
     queue: &WireDestination,
     deadline: CallDeadline,
 ) -> Result<bool> {
-    // The answer does not matter, only its place.
+    // The answer does not matter, only its order.
     link.call(operation, CommandBody::Flush, deadline)?.map_err(|error| refusal(&error))?;
     Ok(is_known(link, queue))
 }
@@ -72,7 +71,7 @@ impl ChannelCore {
     }
 
     /// Returns whether a temporary queue belongs to this connection.
-    fn owns(&self, queue: &WireDestination) -> bool {
+    pub(crate) fn owns(&self, queue: &WireDestination) -> bool {
         let name = queue.name.strip_prefix(&*self.link.name);
         name.is_some_and(|rest| rest.starts_with(':'))
     }
@@ -191,121 +190,13 @@ impl ChannelCore {
         let reason = "the broker does not tell which queues exist; set advisorySupport=\"true\"";
         Err(self.failed(Error::Backend { reason: reason.into(), source: None }))
     }
-
-    pub(crate) fn delete(&self, entity: Delete<'_>, deadline: CallDeadline) -> Result<Deleted> {
-        entity.validate()?;
-        match entity {
-            Delete::Queue { name, condition } => {
-                self.delete_queue(&without_line_breaks(name), condition, deadline)
-            }
-            Delete::Messages { queue } => {
-                let destination = self.existing("delete", queue, deadline)?;
-                self.purge(&destination, deadline).map(Deleted::new)
-            }
-            Delete::Exchange { name, condition } => {
-                self.delete_exchange(&without_line_breaks(name), condition, deadline)
-            }
-            Delete::Binding(binding) => self.unbind(binding, deadline),
-        }
-    }
-
-    fn delete_queue(
-        &self,
-        queue: &str,
-        condition: DeleteIf,
-        deadline: CallDeadline,
-    ) -> Result<Deleted> {
-        self.check()?;
-        let destination = queue_name::destination(queue.as_bytes());
-        self.check_reserved(&destination)?;
-        if !self.checked(exists(&self.link, "delete", &destination, deadline))? {
-            self.forget_queue(queue, deadline)?;
-            return Ok(Deleted::new(0));
-        }
-        if destination.kind == DestinationKind::TemporaryQueue && !self.owns(&destination) {
-            return Err(self.failed(locked(queue)));
-        }
-        let counts = self.check_condition(queue, &destination, condition, deadline)?;
-        let count = if condition.if_unused {
-            // The broker may still refuse: the messages stay then.
-            counts.map_or(0, |counts| counts.ready)
-        } else {
-            self.purge(&destination, deadline)?
-        };
-        if !condition.if_unused {
-            self.end_consumers_of(&destination, deadline)?;
-        }
-        let removed = self.change_queue(&destination, DestinationInfo::REMOVE);
-        let answer = self.checked(self.link.call("delete", removed, deadline))?;
-        answer.map_err(|exception| match refusal(&exception) {
-            Error::Backend { reason, .. } => {
-                let reason = format!("PRECONDITION_FAILED - queue '{queue}' in use: {reason}");
-                self.failed(Error::PreconditionFailed { reason })
-            }
-            refused => self.failed(refused),
-        })?;
-        self.forget_queue(queue, deadline)?;
-        Ok(Deleted::new(count))
-    }
-
-    /// Ends the subscriptions of this connector to a queue. The broker deletes no queue that has
-    /// consumers.
-    fn end_consumers_of(
-        &self,
-        destination: &WireDestination,
-        deadline: CallDeadline,
-    ) -> Result<()> {
-        for link in self.family.links() {
-            link.note_deletion(destination);
-            // The broker has removed the consumers once it answers. A lost connection has none.
-            if let Err(late @ Error::Timeout { .. }) =
-                link.call("delete", CommandBody::Flush, deadline)
-            {
-                return Err(late);
-            }
-        }
-        Ok(())
-    }
-
-    /// Fails if the condition of a deletion is not met. Returns the counts of the queue, if the
-    /// condition needs them and the broker has them.
-    fn check_condition(
-        &self,
-        queue: &str,
-        destination: &WireDestination,
-        condition: DeleteIf,
-        deadline: CallDeadline,
-    ) -> Result<Option<BrokerCounts>> {
-        if !condition.if_unused && !condition.if_empty {
-            return Ok(None);
-        }
-        let counts = self.checked(self.link.statistics.counts(&destination.name, deadline))?;
-        let Some(counts) = counts else {
-            // The broker itself refuses to delete a queue in use.
-            return match condition.if_empty {
-                true => {
-                    Err(Error::invalid("if_empty", "true", "false without the statistics plug-in"))
-                }
-                false => Ok(None),
-            };
-        };
-        let broken = if condition.if_unused && counts.consumers > 0 {
-            "in use"
-        } else if condition.if_empty && counts.ready > 0 {
-            "not empty"
-        } else {
-            return Ok(Some(counts));
-        };
-        let reason = format!("PRECONDITION_FAILED - queue '{queue}' {broken}");
-        Err(self.failed(Error::PreconditionFailed { reason }))
-    }
 }
 
 pub(crate) fn no_queue(name: &str) -> Error {
     Error::NotFound { reason: format!("NOT_FOUND - no queue '{name}'") }
 }
 
-fn locked(queue: &str) -> Error {
+pub(crate) fn locked(queue: &str) -> Error {
     let reason = format!("RESOURCE_LOCKED - queue '{queue}' belongs to another connection");
     Error::ResourceLocked { reason }
 }

@@ -5,3 +5,4 @@ mod delays;
 mod exchanges;
 mod failed_messages;
 mod features;
+mod queue_removal;

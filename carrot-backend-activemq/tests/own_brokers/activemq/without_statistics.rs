@@ -65,8 +65,10 @@ fn refused_deletion_keeps_the_messages() {
     let subscription = consuming.consume(QUEUE, &ConsumeOptions::with_prefetch(1), SOON).unwrap();
     subscription.next(SOON).unwrap().unwrap();
     // The broker itself knows the consumer.
-    let error = delete(&*open(&broker), DeleteIf::UNUSED).unwrap_err();
-    assert!(matches!(error, Error::PreconditionFailed { .. }), "{error:?}");
+    for condition in [DeleteIf::UNUSED, DeleteIf::ALWAYS] {
+        let error = delete(&*open(&broker), condition).unwrap_err();
+        assert!(matches!(error, Error::PreconditionFailed { .. }), "{error:?}");
+    }
     drop(subscription);
     consuming.close(SOON).unwrap();
     let get = || channel.get(QUEUE, Acknowledgement::Automatic, SOON).unwrap();

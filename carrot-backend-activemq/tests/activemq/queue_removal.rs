@@ -1,0 +1,103 @@
+//! Deletions on a real broker, beside consumers of other clients.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::collections::VecDeque;
+use std::env;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carrot_backend_activemq::ActiveMqConnector;
+use carrot_core::backend::{
+    Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Delete, DeleteIf, Extent,
+    Outcome, Publication, QueueInfo, Subscription,
+};
+use carrot_core::{DeliveryMode, Error, Properties, Queue, Result};
+use carrot_faults::{eventually, unique};
+
+const SOON: Duration = Duration::from_secs(60);
+/// The messages that wait for their confirms.
+const WINDOW: usize = 500;
+
+/// A connector of its own for each call, as other programs have.
+fn open_as(variable: &str) -> Arc<dyn Backend> {
+    let url = env::var(variable).unwrap_or_else(|_| panic!("{variable} names a broker"));
+    let connector = ActiveMqConnector::new(&url.parse().unwrap()).unwrap();
+    connector.open(&ChannelOptions::publish(), SOON).unwrap()
+}
+
+fn open() -> Arc<dyn Backend> {
+    open_as("CARROT_TEST_ACTIVEMQ_URL")
+}
+
+fn declare(channel: &dyn Backend, queue: &Queue) -> QueueInfo {
+    channel.declare(Declare::Queue(queue), SOON).unwrap()
+}
+
+/// Sends messages with the bodies 0, 1, 2 and so on.
+fn publish(channel: &dyn Backend, queue: &str, count: u32) {
+    let mut tags = VecDeque::new();
+    let confirm = |tag| assert_eq!(channel.confirm(tag, SOON).unwrap(), Outcome::Accepted);
+    for number in 0..count {
+        let properties = Properties::new().with_delivery_mode(DeliveryMode::Transient);
+        let content = Content::new("", queue, number.to_string()).with_properties(properties);
+        tags.push_back(channel.publish(&Publication::new(&Arc::new(content)), SOON).unwrap());
+        if tags.len() > WINDOW {
+            tags.pop_front().map(confirm);
+        }
+    }
+    tags.into_iter().for_each(confirm);
+}
+
+fn delete(channel: &dyn Backend, queue: &str, condition: DeleteIf) -> Result<u32> {
+    let deletion = Delete::Queue { name: queue, condition };
+    channel.delete(deletion, SOON).map(|deleted| deleted.message_count)
+}
+
+/// Returns the number of ready messages once it is as expected, or at a deadline.
+#[track_caller]
+fn check_ready(channel: &dyn Backend, queue: &str, expected: u32) {
+    let mut found = 0;
+    let is_met = eventually(SOON, || {
+        found = declare(channel, &Queue::existing(queue)).message_count;
+        found == expected
+    });
+    assert!(is_met, "{found} of {expected} messages are ready");
+}
+
+fn consume(channel: &dyn Backend, queue: &str) -> Box<dyn Subscription> {
+    channel.consume(queue, &ConsumeOptions::with_prefetch(1), SOON).unwrap()
+}
+
+/// Takes the next message of a subscription, and acknowledges it.
+#[track_caller]
+fn receive(channel: &dyn Backend, subscription: &dyn Subscription, body: &str) {
+    let delivery = subscription.next(SOON).unwrap().unwrap();
+    assert_eq!(delivery.content.body[..], *body.as_bytes());
+    channel.ack(delivery.tag, Extent::One).unwrap();
+}
+
+#[test]
+#[ignore = "needs ActiveMQ: run ./scripts/test"]
+fn refused_deletion_keeps_all_messages() {
+    const MESSAGES: u32 = 20;
+    let queue = unique("carrot.test.used");
+    let other = open();
+    declare(&*other, &Queue::new(&*queue));
+    let subscription = consume(&*other, &queue);
+    publish(&*other, &queue, MESSAGES);
+    check_ready(&*other, &queue, MESSAGES - 1);
+    for condition in [DeleteIf::ALWAYS, DeleteIf::UNUSED] {
+        let error = delete(&*open(), &queue, condition).unwrap_err();
+        assert!(matches!(error, Error::PreconditionFailed { .. }), "{error:?}");
+    }
+    for number in 0..MESSAGES {
+        receive(&*other, &*subscription, &number.to_string());
+    }
+    drop(subscription);
+    publish(&*other, &queue, 3);
+    assert_eq!(delete(&*other, &queue, DeleteIf::ALWAYS).unwrap(), 3);
+    declare(&*other, &Queue::new(&*queue));
+    check_ready(&*other, &queue, 0);
+    assert_eq!(delete(&*other, &queue, DeleteIf::EMPTY).unwrap(), 0);
+}
