@@ -115,6 +115,11 @@
 //!   stay.
 //! * A deletion on the condition that the queue is empty first counts the messages. One that
 //!   arrives between the count and the deletion is deleted with the queue.
+//! * A purge receives and acknowledges messages, before all consumers of the queue. One that does
+//!   not finish in time fails with [`Timeout`](carrot_core::Error::Timeout), which names the number
+//!   of removed messages. The channel stays open, and a further purge continues.
+//! * A message that is fetched beside a single active consumer, or beside an exclusive consumer of
+//!   JMS, excludes that consumer until the message is settled.
 //! * A queue that another program deletes at the same moment may be created again by a message.
 //! * After a lost connection, all messages that consumers had or would have received next are
 //!   marked as redelivered.

@@ -7,9 +7,10 @@ use carrot_core::backend::Outcome;
 use carrot_core::{Error, Result};
 use carrot_listener::lock;
 
-use crate::channel::inbox::{PURGED_AT_ONCE, SlotArrival, SlotInbox};
+use crate::channel::inbox::{SlotArrival, SlotInbox};
 use crate::channel::link_family::LinkFamily;
 use crate::channel::publish_answers::PublishAnswers;
+use crate::channel::purged_messages::PurgedMessages;
 use crate::channel::unsent_letter::UnsentLetter;
 use crate::connection::link_handle::LinkHandle;
 use crate::connection::link_reader::refusal;
@@ -56,6 +57,8 @@ pub(crate) enum SlotOwner {
     Subscription(SlotPlace),
     /// A call that pulls messages, and the answers that it has not taken.
     Pull(Vec<Option<Arrival>>),
+    /// A call that removes messages, and those that it has not acknowledged.
+    Purge(PurgedMessages),
 }
 
 /// The place of a slot in its subscription.
@@ -264,7 +267,12 @@ impl ChannelCore {
             Some(SlotOwner::Pull(answers)) => {
                 answers.push(arrival);
                 self.changed.notify_all();
-                answers.len() <= PURGED_AT_ONCE
+                answers.len() <= 1
+            }
+            Some(SlotOwner::Purge(purged)) => {
+                let has_room = arrival.is_none_or(|arrival| purged.add(*arrival.message));
+                self.changed.notify_all();
+                has_room
             }
             Some(SlotOwner::Subscription(place)) => {
                 let inbox = state.inboxes.get_mut(&place.subscription);

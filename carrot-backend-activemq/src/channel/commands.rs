@@ -1,6 +1,7 @@
 //! The commands of a channel.
 
 use crate::channel::channel_core::{ChannelCore, SlotPlace};
+use crate::channel::purged_messages::{PURGE_PREFETCH, PurgedMessages};
 use crate::connection::table_writing::transaction_step;
 use crate::wire::command::CommandBody;
 use crate::wire::delivery_commands::{ConsumerControl, MessageAck, MessagePull};
@@ -9,6 +10,21 @@ use crate::wire::ids::{LocalTransactionId, MessageId, RemovedId, TransactionId};
 use crate::wire::setup_commands::{
     ConsumerInfo, DestinationInfo, ProducerInfo, RemoveInfo, SessionInfo,
 };
+
+/// The consumers before which a pull receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PullTurn {
+    /// None. An exclusive consumer excludes the pull.
+    Shared,
+    /// All, until the consumer of the pull is removed. An exclusive consumer continues then.
+    First,
+}
+
+/// Returns a consumer as the exclusive one of its queue, whose priority replaces any other.
+fn before_all(consumer: ConsumerInfo) -> ConsumerInfo {
+    const HIGHEST: i8 = i8::MAX;
+    ConsumerInfo { is_exclusive: true, priority: HIGHEST.to_be_bytes()[0], ..consumer }
+}
 
 impl ChannelCore {
     pub(crate) fn add_session(&self) -> CommandBody {
@@ -30,8 +46,23 @@ impl ChannelCore {
     }
 
     /// Adds a consumer that receives what it pulls.
-    pub(crate) fn add_puller(&self, slot: i64, destination: &WireDestination) -> CommandBody {
-        CommandBody::Consumer(self.consumer(slot, destination, 0))
+    pub(crate) fn add_puller(
+        &self,
+        slot: i64,
+        destination: &WireDestination,
+        turn: PullTurn,
+    ) -> CommandBody {
+        let consumer = self.consumer(slot, destination, 0);
+        CommandBody::Consumer(match turn {
+            PullTurn::Shared => consumer,
+            PullTurn::First => before_all(consumer),
+        })
+    }
+
+    /// Adds a consumer that receives the ready messages of a queue before all others.
+    pub(crate) fn add_purger(&self, slot: i64, destination: &WireDestination) -> CommandBody {
+        let consumer = self.consumer(slot, destination, PURGE_PREFETCH.into());
+        CommandBody::Consumer(ConsumerInfo { has_no_range_acks: false, ..before_all(consumer) })
     }
 
     /// Adds a consumer of a subscription.
@@ -101,6 +132,26 @@ impl ChannelCore {
             count: 1,
             ..MessageAck::default()
         })
+    }
+
+    /// Consumes the messages of a range; `None` if there are none.
+    pub(crate) fn acknowledge_range(
+        &self,
+        slot: i64,
+        destination: &WireDestination,
+        purged: PurgedMessages,
+    ) -> Option<CommandBody> {
+        let count = purged.count();
+        let (first, last) = purged.into_range()?;
+        Some(CommandBody::Ack(MessageAck {
+            destination: Some(destination.clone()),
+            consumer: Some(self.link.consumer_id(self.session, slot)),
+            kind: MessageAck::STANDARD,
+            first: Some(first),
+            last: Some(last),
+            count: i32::try_from(count).unwrap_or(i32::MAX),
+            ..MessageAck::default()
+        }))
     }
 
     /// Consumes a message in a transaction.

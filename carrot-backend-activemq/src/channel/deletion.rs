@@ -20,10 +20,7 @@ impl ChannelCore {
             Delete::Queue { name, condition } => {
                 self.delete_queue(&without_line_breaks(name), condition, deadline)
             }
-            Delete::Messages { queue } => {
-                let destination = self.existing("delete", queue, deadline)?;
-                self.purge(&destination, deadline).map(Deleted::new)
-            }
+            Delete::Messages { queue } => self.purge(queue, deadline).map(Deleted::new),
             Delete::Exchange { name, condition } => {
                 self.delete_exchange(&without_line_breaks(name), condition, deadline)
             }

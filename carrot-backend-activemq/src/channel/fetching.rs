@@ -6,7 +6,7 @@ use carrot_link::CallDeadline;
 use carrot_listener::wait_until;
 
 use crate::channel::channel_core::{ChannelCore, SessionState, SlotOwner, UnsettledMessage};
-use crate::channel::inbox::PURGED_AT_ONCE;
+use crate::channel::commands::PullTurn;
 use crate::connection::linked_channel::Arrival;
 use crate::content::{ReceivedContent, from_message};
 use crate::wire::destination::WireDestination;
@@ -42,14 +42,14 @@ impl ChannelCore {
         validate::short_string("queue", queue)?;
         let destination = self.existing("get", queue, deadline)?;
         // A discard needs the settings of the queue, and does not wait.
-        self.rules_of(queue, deadline)?;
-        let slot = self.open_pull("get", &destination, deadline)?;
-        self.link.send(self.pull(slot, &destination));
-        let Some(arrival) = self.pulled("get", slot, deadline)? else {
-            self.close_slot(slot);
-            return Ok(None);
-        };
+        let is_single_active = self.rules_of(queue, deadline)?.is_single_active;
         let is_manual = acknowledgement == Acknowledgement::Manual;
+        let fetched = if is_single_active {
+            self.fetch(&destination, PullTurn::First, deadline)?
+        } else {
+            self.fetch_beside_consumers(&destination, is_manual, deadline)?
+        };
+        let Some((slot, arrival)) = fetched else { return Ok(None) };
         if !is_manual {
             if let Some(message) = &arrival.message.id {
                 self.link.send(self.acknowledge(slot, &destination, message));
@@ -61,43 +61,89 @@ impl ChannelCore {
         self.hand_out(origin, arrival, is_manual).map(Some)
     }
 
+    /// Fetches a message of a queue that may have an exclusive consumer of another program.
+    ///
+    /// A pull that finds none is repeated before all consumers. A message that the first pull
+    /// missed only by its time returns then, because it would exclude the other consumers until it
+    /// is settled.
+    fn fetch_beside_consumers(
+        &self,
+        destination: &WireDestination,
+        is_manual: bool,
+        deadline: CallDeadline,
+    ) -> Result<Option<(i64, Arrival)>> {
+        let fetch = |turn| self.fetch(destination, turn, deadline);
+        if let Some(fetched) = fetch(PullTurn::Shared)? {
+            return Ok(Some(fetched));
+        }
+        let Some((slot, arrival)) = fetch(PullTurn::First)? else { return Ok(None) };
+        if !is_manual {
+            return Ok(Some((slot, arrival)));
+        }
+        self.close_slot(slot);
+        match fetch(PullTurn::Shared)? {
+            Some(fetched) => Ok(Some(fetched)),
+            None => fetch(PullTurn::First),
+        }
+    }
+
+    /// Pulls one message. Returns it with its slot, which holds it.
+    fn fetch(
+        &self,
+        destination: &WireDestination,
+        turn: PullTurn,
+        deadline: CallDeadline,
+    ) -> Result<Option<(i64, Arrival)>> {
+        let slot = self.open_pull("get", destination, turn, deadline)?;
+        self.link.send(self.pull(slot, destination));
+        // A late message would belong to no caller, so that the channel ends.
+        let answer = self.pull_answer(slot, deadline)?;
+        let arrival = answer.ok_or_else(|| self.failed(deadline.late("get")))?;
+        if arrival.is_none() {
+            self.close_slot(slot);
+        }
+        Ok(arrival.map(|arrival| (slot, arrival)))
+    }
+
     /// Adds a consumer that receives what it pulls.
-    fn open_pull(
+    pub(crate) fn open_pull(
         &self,
         operation: &'static str,
         destination: &WireDestination,
+        turn: PullTurn,
         deadline: CallDeadline,
     ) -> Result<i64> {
-        let slot = self.link.next_number();
-        {
-            let mut state = self.lock();
-            state.check()?;
-            state.slots.insert(slot, SlotOwner::Pull(Vec::new()));
-        }
-        self.link.add_consumer(slot, self.linked());
-        self.command(operation, self.add_puller(slot, destination), deadline)
+        let slot = self.open_slot(SlotOwner::Pull(Vec::new()))?;
+        self.command(operation, self.add_puller(slot, destination, turn), deadline)
             .inspect_err(|_| self.close_slot(slot))?;
         Ok(slot)
     }
 
-    /// Waits for the answer to a pull.
-    fn pulled(
+    /// Adds a slot whose consumer follows.
+    pub(crate) fn open_slot(&self, owner: SlotOwner) -> Result<i64> {
+        let slot = self.link.next_number();
+        {
+            let mut state = self.lock();
+            state.check()?;
+            state.slots.insert(slot, owner);
+        }
+        self.link.add_consumer(slot, self.linked());
+        Ok(slot)
+    }
+
+    /// Waits for the answer to a pull. Returns `None` if the deadline passed first.
+    pub(crate) fn pull_answer(
         &self,
-        operation: &'static str,
         slot: i64,
         deadline: CallDeadline,
-    ) -> Result<Option<Arrival>> {
-        let answer = self.wait_for(deadline, |state| {
+    ) -> Result<Option<Option<Arrival>>> {
+        self.wait_for(deadline, |state| {
             state.check()?;
             match state.slots.get_mut(&slot) {
-                Some(SlotOwner::Pull(answers)) if !answers.is_empty() => {
-                    Ok(Some(answers.remove(0)))
-                }
+                Some(SlotOwner::Pull(answers)) => Ok(answers.pop()),
                 _ => Ok(None),
             }
-        })?;
-        // A late message would belong to no caller, so that the channel ends.
-        answer.ok_or_else(|| self.failed(deadline.late(operation)))
+        })
     }
 
     /// Removes a consumer whose messages are settled.
@@ -105,41 +151,6 @@ impl ChannelCore {
         self.lock().slots.remove(&slot);
         self.link.forget_consumer(slot);
         self.link.send(self.remove_slot(slot, RemoveInfo::NOT_DELIVERED));
-    }
-
-    /// Acknowledges all ready messages of a queue. Returns their number.
-    pub(crate) fn purge(
-        &self,
-        destination: &WireDestination,
-        deadline: CallDeadline,
-    ) -> Result<u32> {
-        let slot = self.open_pull("delete", destination, deadline)?;
-        let mut count = 0_u32;
-        loop {
-            for _ in 0..PURGED_AT_ONCE {
-                self.link.send(self.pull(slot, destination));
-            }
-            let mut is_empty = false;
-            for _ in 0..PURGED_AT_ONCE {
-                match self.pulled("delete", slot, deadline)? {
-                    None => is_empty = true,
-                    Some(arrival) => {
-                        count = count.saturating_add(1);
-                        if let Some(message) = &arrival.message.id {
-                            self.link.send(self.acknowledge(slot, destination, message));
-                        }
-                    }
-                }
-            }
-            if is_empty {
-                break;
-            }
-        }
-        self.lock().slots.remove(&slot);
-        self.link.forget_consumer(slot);
-        // The acknowledgements have arrived once this is answered.
-        self.command("delete", self.remove_slot(slot, RemoveInfo::NOT_DELIVERED), deadline)?;
-        Ok(count)
     }
 
     /// Returns a message as a delivery with the next tag.

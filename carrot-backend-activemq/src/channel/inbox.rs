@@ -10,8 +10,6 @@ use crate::wire::destination::WireDestination;
 pub(crate) const SLOT_PREFETCH: i32 = 1;
 /// The messages that a consumer with automatic acknowledgement has under way.
 pub(crate) const AUTOMATIC_PREFETCH: i32 = 200;
-/// The number of messages that a purge asks for at once.
-pub(crate) const PURGED_AT_ONCE: usize = 64;
 
 /// The deliveries of one subscription that wait for `next`.
 #[derive(Debug)]

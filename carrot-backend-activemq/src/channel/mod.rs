@@ -16,6 +16,8 @@ mod inbox;
 mod link_family;
 mod publish_answers;
 mod publishing;
+mod purged_messages;
+mod purging;
 mod queue_settings;
 mod queues;
 mod routing;
