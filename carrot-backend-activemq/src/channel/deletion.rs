@@ -46,7 +46,7 @@ impl ChannelCore {
         if destination.kind == DestinationKind::TemporaryQueue && !self.owns(&destination) {
             return Err(self.failed(locked(queue)));
         }
-        let counts = self.checked(self.link.statistics.counts(&destination.name, deadline))?;
+        let counts = self.counts("delete", &destination, deadline)?;
         self.check_condition(queue, counts, condition)?;
         if !condition.if_unused {
             self.end_consumers_of(&destination, deadline)?;

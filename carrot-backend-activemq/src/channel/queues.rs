@@ -1,5 +1,7 @@
 //! Queues of the broker: whether they exist, and their creation.
 
+use std::borrow::Cow;
+
 use carrot_core::backend::{Declare, QueueInfo};
 use carrot_core::{Error, Queue, Result};
 use carrot_link::CallDeadline;
@@ -9,6 +11,7 @@ use crate::channel::channel_core::ChannelCore;
 use crate::channel::supported::check_queue;
 use crate::connection::broker_link::BrokerLink;
 use crate::connection::link_reader::refusal;
+use crate::connection::statistics::BrokerCounts;
 use crate::connection::table_arrivals::TABLE_QUEUE;
 use crate::connection::table_port::table_queue;
 use crate::content::queue_name;
@@ -137,9 +140,24 @@ impl ChannelCore {
             self.check()?;
             self.declare_named(&name, queue, deadline)?
         };
-        let counts = self.checked(self.link.statistics.counts(&destination.name, deadline))?;
-        let counts = counts.unwrap_or_default();
+        let counts = self.counts("declare", &destination, deadline)?.unwrap_or_default();
         Ok(QueueInfo::new(name, counts.ready, counts.consumers))
+    }
+
+    /// Returns the counts of a queue; `None` if the broker does not count.
+    pub(crate) fn counts(
+        &self,
+        operation: &'static str,
+        queue: &WireDestination,
+        deadline: CallDeadline,
+    ) -> Result<Option<BrokerCounts>> {
+        let name = match queue.kind {
+            DestinationKind::TemporaryQueue => {
+                Cow::from(queue_name::name_of(queue).unwrap_or_default().to_string())
+            }
+            _ => Cow::from(&queue.name),
+        };
+        self.checked(self.link.statistics.counts(operation, &name, deadline))
     }
 
     /// Creates a temporary queue, which the broker deletes with this connection.

@@ -163,6 +163,15 @@ impl BrokerLink {
         (command, OutgoingFrame::new(&OpenWireCommand::Message(Box::new(message))))
     }
 
+    /// Sends a message that the broker answers.
+    pub(crate) fn start_message(&self, message: WireMessage) -> Result<StartedCall> {
+        let (number, frame) = self.message_frame(WireMessage { needs_answer: true, ..message });
+        let call = Arc::new(LinkCall::default());
+        self.await_answer(number, AwaitedAnswer::Call(Arc::clone(&call)))?;
+        self.outgoing.add_and_wake(frame);
+        Ok(StartedCall { number, call })
+    }
+
     /// Sends a message, and waits for its answer.
     ///
     /// # Errors
@@ -173,11 +182,8 @@ impl BrokerLink {
         message: WireMessage,
         deadline: CallDeadline,
     ) -> Result<BrokerAnswer> {
-        let (number, frame) = self.message_frame(WireMessage { needs_answer: true, ..message });
-        let call = Arc::new(LinkCall::default());
-        self.await_answer(number, AwaitedAnswer::Call(Arc::clone(&call)))?;
-        self.outgoing.add_and_wake(frame);
-        self.finish(operation, &StartedCall { number, call }, deadline)
+        let started = self.start_message(message)?;
+        self.finish(operation, &started, deadline)
     }
 
     /// Sends the frame of a message. With a tag, the channel gets the answer.

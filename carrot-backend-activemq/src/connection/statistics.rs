@@ -1,17 +1,19 @@
 //! The counts of queues, from the statistics plug-in of the broker.
+//!
+//! The plug-in answers a question while the broker takes it, so that a pull behind the question
+//! finds the answer, or shows that there is none. Neither is a matter of time.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, Weak};
-use std::time::{Duration, Instant};
 
 use carrot_core::{Error, Result};
-use carrot_link::CallDeadline;
+use carrot_link::{CallDeadline, LinkCall};
 use carrot_listener::{lock, wait_until};
 
-use crate::connection::broker_link::{BrokerLink, OWN_SESSION};
+use crate::connection::broker_link::{BrokerLink, OWN_SESSION, StartedCall};
 use crate::connection::linked_channel::{Arrival, BrokerAnswer, LinkedChannel};
 use crate::wire::command::CommandBody;
-use crate::wire::delivery_commands::MessageAck;
+use crate::wire::delivery_commands::{MessageAck, MessagePull};
 use crate::wire::destination::WireDestination;
 use crate::wire::ids::MessageId;
 use crate::wire::message::{MessageKind, WireMessage};
@@ -20,12 +22,6 @@ use crate::wire::setup_commands::{ConsumerInfo, DestinationInfo, ProducerInfo};
 
 /// The consumer of the answers.
 const STATISTICS: i64 = -1;
-/// The time that a broker with the plug-in has for an answer, once it has taken the question.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// The most answers that are not acknowledged.
-const PREFETCH: i32 = 1000;
-/// The name of the answer that shows that the plug-in is there.
-const PROBE: &str = "probe";
 
 /// The counts of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,24 +38,26 @@ pub(crate) struct StatisticsPort {
     /// The temporary queue for answers.
     queue: WireDestination,
     state: Mutex<StatisticsState>,
-    answered: Condvar,
+    /// Wakes threads that wait for the first answer.
+    found: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct StatisticsState {
-    is_present: bool,
-    /// The time at which the first call began to wait for the plug-in.
-    awaited_since: Option<Instant>,
+    /// Whether the broker has the plug-in; `None` before the first answer.
+    is_present: Option<bool>,
     /// Whether the user may not ask.
     is_refused: bool,
-    is_over: bool,
-    answers: HashMap<String, Option<BrokerCounts>>,
+    /// The error of the connection.
+    failure: Option<Error>,
+    /// The questions whose answers follow, in this order.
+    asked: VecDeque<Arc<LinkCall<Option<BrokerCounts>>>>,
 }
 
 impl StatisticsPort {
     fn new(link: Arc<BrokerLink>) -> StatisticsPort {
         let queue = WireDestination::temporary_queue(format!("{}:statistics", link.name));
-        StatisticsPort { link, queue, state: Mutex::default(), answered: Condvar::new() }
+        StatisticsPort { link, queue, state: Mutex::default(), found: Condvar::new() }
     }
 
     /// Opens the temporary queue, and asks the plug-in for a first answer. Does not wait. A broker
@@ -71,12 +69,12 @@ impl StatisticsPort {
         let port = Arc::new(StatisticsPort::new(Arc::clone(link)));
         let weak = Arc::downgrade(&port) as Weak<dyn LinkedChannel>;
         link.add_channel(OWN_SESSION, Weak::clone(&weak))?;
-        link.add_consumer(STATISTICS, weak);
-        port.probe();
+        link.add_consumer(STATISTICS, Weak::clone(&weak));
+        port.probe(weak)?;
         Ok(port)
     }
 
-    fn probe(&self) {
+    fn probe(&self, this: Weak<dyn LinkedChannel>) -> Result<()> {
         let link = &self.link;
         link.send(CommandBody::Destination(DestinationInfo {
             connection: Some(link.connection_id()),
@@ -84,20 +82,22 @@ impl StatisticsPort {
             operation: DestinationInfo::ADD,
             ..DestinationInfo::default()
         }));
-        link.send(CommandBody::Consumer(ConsumerInfo {
+        let consumer = CommandBody::Consumer(ConsumerInfo {
             consumer: Some(link.consumer_id(OWN_SESSION, STATISTICS)),
             destination: Some(self.queue.clone()),
-            prefetch: PREFETCH,
             ..ConsumerInfo::default()
-        }));
+        });
+        // A user who may not consume gets no answer to a pull.
+        link.send_for_publication(consumer, this, 0)?;
         let producer = Some(link.producer_id(OWN_SESSION));
         link.send(CommandBody::Producer(ProducerInfo { producer, ..ProducerInfo::default() }));
-        let question = self.question(WireDestination::topic("ActiveMQ.Statistics.Broker"), PROBE);
-        // A connection that is lost fails the next call.
-        let _ = link.send_message(link.message_frame(question), None);
+        let question = self.question(WireDestination::topic("ActiveMQ.Statistics.Broker"));
+        link.send_message(link.message_frame(question), None)?;
+        link.send(self.pull());
+        Ok(())
     }
 
-    fn question(&self, destination: WireDestination, correlation: &str) -> WireMessage {
+    fn question(&self, destination: WireDestination) -> WireMessage {
         let link = &self.link;
         let producer = link.producer_id(OWN_SESSION);
         let id = MessageId {
@@ -110,78 +110,84 @@ impl StatisticsPort {
             producer: Some(producer),
             id: Some(id),
             destination: Some(destination),
-            correlation_id: Some(correlation.into()),
             reply_to: Some(self.queue.clone()),
             ..WireMessage::default()
         }
     }
 
-    /// Returns the counts of a queue; `None` for a broker without the plug-in, and for a user who
-    /// may not ask it.
-    ///
-    /// The first call waits for a second if there is no plug-in. The next ones do not wait then.
-    /// The caller has waited for a round trip before, so that the broker has read the first
-    /// question.
+    fn pull(&self) -> CommandBody {
+        CommandBody::Pull(MessagePull {
+            consumer: Some(self.link.consumer_id(OWN_SESSION, STATISTICS)),
+            destination: Some(self.queue.clone()),
+            timeout: MessagePull::AT_ONCE,
+            ..MessagePull::default()
+        })
+    }
+
+    /// Returns the counts of a queue; `None` for a broker without the plug-in, for a user who may
+    /// not ask it, and for a queue that it does not know. The name of a temporary queue has its
+    /// prefix.
     ///
     /// # Errors
-    /// - [`Error::Timeout`]: the deadline has passed.
+    /// - [`Error::Timeout`]: the broker did not answer.
     /// - The error of the connection.
     pub(crate) fn counts(
         &self,
+        operation: &'static str,
         queue: &str,
         deadline: CallDeadline,
     ) -> Result<Option<BrokerCounts>> {
-        if !self.is_present(deadline) {
+        if !self.is_usable(operation, deadline)? {
             return Ok(None);
         }
-        let correlation = self.link.next_number().to_string();
-        lock(&self.state).answers.insert(correlation.clone(), None);
-        let counts = self.ask(queue, &correlation, deadline);
-        lock(&self.state).answers.remove(&correlation);
-        counts
-    }
-
-    fn ask(
-        &self,
-        queue: &str,
-        correlation: &str,
-        deadline: CallDeadline,
-    ) -> Result<Option<BrokerCounts>> {
-        let destination =
-            WireDestination::queue(format!("ActiveMQ.Statistics.Destination.{queue}"));
-        let question = self.question(destination, correlation);
-        if let Err(refusal) = self.link.call_message("declare", question, deadline)? {
+        let (question, answer) = self.ask(queue)?;
+        if let Err(refusal) = self.link.finish(operation, &question, deadline)? {
             log::debug!("the broker refuses to count the messages of queues: {refusal}");
             lock(&self.state).is_refused = true;
             return Ok(None);
         }
-        let end = deadline.at().min(Instant::now() + PATIENCE);
+        answer.wait(deadline.left()).unwrap_or_else(|| Err(deadline.late(operation)))
+    }
+
+    /// Sends a question, and the pull of its answer.
+    fn ask(&self, queue: &str) -> Result<(StartedCall, Arc<LinkCall<Option<BrokerCounts>>>)> {
+        let destination =
+            WireDestination::queue(format!("ActiveMQ.Statistics.Destination.{queue}"));
+        let question = self.question(destination);
+        let answer = Arc::new(LinkCall::default());
+        // Sending does not wait. The lock keeps the order of the questions and of their pulls.
         let mut state = lock(&self.state);
-        let mut passed = false;
-        loop {
-            if let Some(Some(counts)) = state.answers.get(correlation) {
-                return Ok(Some(*counts));
-            }
-            if state.is_over || (passed && !deadline.left().is_zero()) {
-                return Ok(None);
-            }
-            if passed {
-                return Err(deadline.late("declare"));
-            }
-            (state, passed) = wait_until(&self.answered, state, end);
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
         }
+        let question = self.link.start_message(question)?;
+        self.link.send(self.pull());
+        state.asked.push_back(Arc::clone(&answer));
+        Ok((question, answer))
     }
 
     /// Waits until it is known whether the broker has the plug-in, and the user may ask it.
-    fn is_present(&self, deadline: CallDeadline) -> bool {
+    fn is_usable(&self, operation: &'static str, deadline: CallDeadline) -> Result<bool> {
         let mut state = lock(&self.state);
-        let since = *state.awaited_since.get_or_insert_with(Instant::now);
-        let end = deadline.at().min(since + PATIENCE);
         let mut passed = false;
-        while !state.is_present && !state.is_over && !passed {
-            (state, passed) = wait_until(&self.answered, state, end);
+        loop {
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            if let Some(is_present) = state.is_present {
+                return Ok(is_present && !state.is_refused);
+            }
+            if passed {
+                return Err(deadline.late(operation));
+            }
+            (state, passed) = wait_until(&self.found, state, deadline.at());
         }
-        state.is_present && !state.is_refused
+    }
+
+    /// Notes whether the broker has the plug-in.
+    fn note(&self, is_present: bool) {
+        lock(&self.state).is_present.get_or_insert(is_present);
+        self.found.notify_all();
     }
 
     fn acknowledgement(&self, message: MessageId) -> CommandBody {
@@ -198,21 +204,24 @@ impl StatisticsPort {
 }
 
 impl LinkedChannel for StatisticsPort {
-    fn confirmed(&self, _: u64, _: BrokerAnswer) {}
+    fn confirmed(&self, _: u64, answer: BrokerAnswer) {
+        if let Err(refusal) = answer {
+            log::debug!("the user may not receive the counts of queues: {refusal}");
+            self.note(false);
+        }
+    }
 
     fn arrived(&self, _: i64, arrival: Option<Arrival>) {
-        let Some(Arrival { message, .. }) = arrival else { return };
-        let correlation = message.correlation_id.clone().unwrap_or_default();
-        {
+        let asked = {
             let mut state = lock(&self.state);
-            state.is_present = true;
-            if let Some(answer) = state.answers.get_mut(&correlation) {
-                *answer = Some(counts_of(&message));
-            }
+            state.is_present.and_then(|_| state.asked.pop_front())
+        };
+        match asked {
+            Some(asked) => asked.answer(Ok(arrival.as_ref().map(|one| counts_of(&one.message)))),
+            None => self.note(arrival.is_some()),
         }
-        self.answered.notify_all();
         // A broker that does not read cannot answer a question.
-        if let Some(id) = message.id
+        if let Some(id) = arrival.and_then(|arrival| arrival.message.id)
             && !self.link.outgoing.is_full()
         {
             self.link.send(self.acknowledgement(id));
@@ -223,9 +232,16 @@ impl LinkedChannel for StatisticsPort {
 
     fn queue_deleted(&self, _: &WireDestination) {}
 
-    fn lost(&self, _: &Error) {
-        lock(&self.state).is_over = true;
-        self.answered.notify_all();
+    fn lost(&self, error: &Error) {
+        let asked = {
+            let mut state = lock(&self.state);
+            state.failure = Some(error.clone());
+            std::mem::take(&mut state.asked)
+        };
+        self.found.notify_all();
+        for asked in asked {
+            asked.answer(Err(error.clone()));
+        }
     }
 }
 

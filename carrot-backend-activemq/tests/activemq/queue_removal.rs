@@ -182,3 +182,16 @@ fn purge_of_a_long_queue_removes_each_message_and_continues_after_a_timeout() {
     check_ready(&*channel, &queue, 0);
     delete(&*channel, &queue, DeleteIf::ALWAYS).unwrap();
 }
+
+#[test]
+#[ignore = "needs ActiveMQ: run ./scripts/test"]
+fn messages_of_a_temporary_queue_are_counted() {
+    let channel = open();
+    let mut temporary = Queue::new("");
+    temporary.exclusive = true;
+    let queue = declare(&*channel, &temporary).name;
+    publish(&*channel, &queue, 2);
+    check_ready(&*channel, &queue, 2);
+    let error = delete(&*channel, &queue, DeleteIf::EMPTY).unwrap_err();
+    assert!(matches!(error, Error::PreconditionFailed { .. }), "{error:?}");
+}

@@ -2,10 +2,8 @@
 
 use carrot_core::backend::Extent;
 
-use crate::scripted::{
-    Consuming, DISPATCH, EXCEPTION_RESPONSE, RESPONSE, ScriptedMessage, head, text,
-};
-use crate::support::{SOON, frame};
+use crate::scripted::{Consuming, EXCEPTION_RESPONSE, RESPONSE, ScriptedMessage, head, text};
+use crate::support::{DISPATCH, SOON, frame};
 
 fn consuming() -> Consuming {
     Consuming::start()

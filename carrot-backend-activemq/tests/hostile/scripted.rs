@@ -9,11 +9,11 @@ use std::time::Instant;
 use carrot_backend_activemq::ActiveMqConnector;
 use carrot_core::backend::{Backend, ChannelOptions, Connector, ConsumeOptions, Subscription};
 
-use crate::support::{FakeBroker, SOON, frame};
+pub(crate) use crate::support::empty_dispatch;
+use crate::support::{DISPATCH, FakeBroker, SOON, frame};
 
 /// The type octets of commands.
 pub(crate) const CONSUMER_INFO: u8 = 5;
-pub(crate) const DISPATCH: u8 = 21;
 pub(crate) const RESPONSE: u8 = 30;
 pub(crate) const EXCEPTION_RESPONSE: u8 = 31;
 pub(crate) const QUEUE: &str = "q";
@@ -76,17 +76,6 @@ impl ScriptedMessage<'_> {
         octets.extend([0; 4]);
         frame(&octets)
     }
-}
-
-/// Returns the frame without a message: the answer that a queue is empty.
-pub(crate) fn empty_dispatch(session: i64, consumer: i64) -> Vec<u8> {
-    let mut octets = head(DISPATCH);
-    octets.extend([1, 122, 0]);
-    octets.extend(session.to_be_bytes());
-    octets.extend(consumer.to_be_bytes());
-    // No destination, no message, and no redeliveries.
-    octets.extend([0; 1 + 1 + 4]);
-    frame(&octets)
 }
 
 /// Returns a message id without a producer.

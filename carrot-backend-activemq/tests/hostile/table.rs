@@ -9,9 +9,8 @@ use carrot_core::{Exchange, Result};
 use carrot_faults::ResourceUsage;
 
 use crate::scripted::{CONSUMER_INFO, ScriptedMessage, advisory, empty_dispatch};
-use crate::support::{ClientFrame, FakeBroker, SOON, open, response};
+use crate::support::{ClientFrame, FakeBroker, MESSAGE_PULL, SOON, open, response};
 
-const MESSAGE_PULL: u8 = 20;
 /// The session of the consumers of the table.
 const TABLE_SESSION: i64 = -2;
 /// The most memory that all messages may take, in bytes: that of other tests included.

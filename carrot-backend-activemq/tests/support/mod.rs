@@ -17,7 +17,12 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) const CONNECTION_INFO: u8 = 3;
 pub(crate) const PRODUCER_INFO: u8 = 6;
 pub(crate) const KEEP_ALIVE: u8 = 10;
+pub(crate) const MESSAGE_PULL: u8 = 20;
+pub(crate) const DISPATCH: u8 = 21;
 pub(crate) const BYTES_MESSAGE: u8 = 24;
+
+/// The session and the number of the consumer of counts.
+pub(crate) const STATISTICS: (i64, i64) = (-1, -1);
 
 /// A peer on a free port, which serves one connection on a thread.
 pub(crate) struct FakeBroker {
@@ -48,8 +53,21 @@ impl FakeBroker {
         })
     }
 
-    /// Accepts the login, and answers each command with success until `handle` returns `false`.
+    /// Accepts the login, and answers each command with success until `handle` returns `false`. The
+    /// broker counts no messages.
     pub(crate) fn answering(
+        mut handle: impl FnMut(&mut TcpStream, &ClientFrame) -> bool + Send + 'static,
+    ) -> FakeBroker {
+        FakeBroker::counting(move |socket, client| {
+            if client.kind == MESSAGE_PULL && client.consumer() == STATISTICS {
+                let _ = socket.write_all(&empty_dispatch(STATISTICS.0, STATISTICS.1));
+            }
+            handle(socket, client)
+        })
+    }
+
+    /// As [`answering`](FakeBroker::answering), for a `handle` that answers the pulls of counts.
+    pub(crate) fn counting(
         mut handle: impl FnMut(&mut TcpStream, &ClientFrame) -> bool + Send + 'static,
     ) -> FakeBroker {
         FakeBroker::new(move |mut socket| {
@@ -126,6 +144,16 @@ pub(crate) fn frame(octets: &[u8]) -> Vec<u8> {
 /// Returns a wire format without options.
 pub(crate) fn wire_format(version: u8) -> Vec<u8> {
     frame(&[b"\x01ActiveMQ\0\0\0", &[version][..], b"\0"].concat())
+}
+
+/// Returns the frame without a message: the answer that a queue is empty.
+pub(crate) fn empty_dispatch(session: i64, consumer: i64) -> Vec<u8> {
+    let mut octets = vec![DISPATCH, 0, 0, 0, 0, 0, 1, 122, 0];
+    octets.extend(session.to_be_bytes());
+    octets.extend(consumer.to_be_bytes());
+    // No destination, no message, and no redeliveries.
+    octets.extend([0; 1 + 1 + 4]);
+    frame(&octets)
 }
 
 pub(crate) fn response(id: i32) -> Vec<u8> {

@@ -81,7 +81,7 @@ fn refused_deletion_keeps_the_messages() {
 
 #[test]
 #[ignore = "needs ActiveMQ: run ./scripts/test"]
-fn missing_statistics_are_waited_for_once() {
+fn missing_statistics_are_not_waited_for() {
     const CALLS: u32 = 60;
     let broker = OwnBroker::start(&["--without-statistics"]);
     let channel = open(&broker);
@@ -90,6 +90,5 @@ fn missing_statistics_are_waited_for_once() {
     for _ in 0..CALLS {
         declare(&*channel, &Queue::existing(QUEUE));
     }
-    // The first call waits for a second.
     assert!(started.elapsed() < Duration::from_secs(1) * CALLS / 2, "{:?}", started.elapsed());
 }
