@@ -1,7 +1,7 @@
 use carrot_core::backend::{Body, Content, ShortString};
 use carrot_core::{DeliveryMode, Properties};
 
-use crate::content::{jms_headers, kept_properties, queue_name};
+use crate::content::{MOST_PROPERTY_BYTES, jms_headers, kept_properties, queue_name};
 use crate::exchanges::death_mark::DeathMark;
 use crate::wire::ids::MessageId;
 use crate::wire::message::{DataStructure, MessageKind, WireMessage};
@@ -23,8 +23,8 @@ pub(crate) struct ReceivedContent {
 pub(crate) fn from_message(message: WireMessage) -> ReceivedContent {
     let mut unreadable = None;
     let octets = message.properties.as_deref().unwrap_or_default();
-    let map = PropertyMap::read(octets, "the properties").unwrap_or_else(|error| {
-        unreadable = Some(error.to_string());
+    let map = read_properties(octets).unwrap_or_else(|reason| {
+        unreadable = Some(reason);
         PropertyMap::default()
     });
     let mark = DeathMark::of_number(map.integer(kept_properties::DEATH_MARK));
@@ -48,6 +48,19 @@ pub(crate) fn from_message(message: WireMessage) -> ReceivedContent {
         Err(reason) => unreadable = Some(reason),
     }
     ReceivedContent { content, unreadable, mark }
+}
+
+/// Reads the properties. A value takes many times its octets in memory, so that their number is
+/// limited.
+///
+/// # Errors
+/// The reason why they cannot be read.
+fn read_properties(octets: &[u8]) -> Result<PropertyMap, String> {
+    let size = octets.len();
+    if size > MOST_PROPERTY_BYTES {
+        return Err(format!("the properties have {size} bytes, of at most {MOST_PROPERTY_BYTES}"));
+    }
+    PropertyMap::read(octets, "the properties").map_err(|error| error.to_string())
 }
 
 /// Returns the body.

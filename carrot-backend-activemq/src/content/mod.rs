@@ -10,3 +10,6 @@ mod to_message;
 pub(crate) use broker_delay::BrokerDelay;
 pub(crate) use from_message::{ReceivedContent, from_message};
 pub(crate) use to_message::{MessageTerms, check_content, to_message};
+
+/// The most bytes of all properties of a message.
+const MOST_PROPERTY_BYTES: usize = 1 << 20;

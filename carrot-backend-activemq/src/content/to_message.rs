@@ -5,7 +5,7 @@ use carrot_core::backend::{Content, Printable};
 use carrot_core::{DeliveryMode, Error, Properties, Result};
 use carrot_routing::BCC;
 
-use crate::content::{BrokerDelay, jms_headers, kept_properties, queue_name};
+use crate::content::{BrokerDelay, MOST_PROPERTY_BYTES, jms_headers, kept_properties, queue_name};
 use crate::exchanges::death_mark::DeathMark;
 use crate::exchanges::queue_rules::LONGEST_TIME;
 use crate::wire::destination::WireDestination;
@@ -114,6 +114,13 @@ fn property_octets(
     }
     let mut octets = Vec::new();
     map.write(&mut octets);
+    if octets.len() > MOST_PROPERTY_BYTES {
+        return Err(Error::Invalid {
+            field: "properties".into(),
+            value: format!("{} bytes", octets.len()),
+            limit: format!("at most {MOST_PROPERTY_BYTES} bytes").into(),
+        });
+    }
     Ok(octets)
 }
 

@@ -83,6 +83,26 @@ fn broken_commands_end_the_connection_and_name_the_field() {
 }
 
 #[test]
+fn more_properties_than_the_limit_are_not_read() {
+    // A list of nulls, whose octets are values of many times their size in memory.
+    let count = 1_500_000_u32;
+    let mut properties = vec![0, 0, 0, 1, 0, 1, b'a', 12];
+    properties.extend(count.to_be_bytes());
+    properties.extend(vec![0; count as usize]);
+    let consuming = consuming();
+    consuming.deliver(&ScriptedMessage {
+        content: Some(b"body"),
+        properties: Some(&properties),
+        ..ScriptedMessage::default()
+    });
+    let delivery = consuming.subscription.next(SOON).unwrap().unwrap();
+    let reason = delivery.unreadable.unwrap();
+    assert_eq!(&*reason, "the properties have 1500012 bytes, of at most 1048576");
+    consuming.channel.ack(delivery.tag, Extent::One).unwrap();
+    consuming.check_well();
+}
+
+#[test]
 fn properties_that_cannot_be_read_cost_their_message_only() {
     let nested = |level: &[u8], levels: usize| {
         let mut octets = vec![0, 0, 0, 1, 0, 1, b'a'];
