@@ -37,7 +37,8 @@
 //!
 //! ActiveMQ has no exchanges. Each publisher finds the queues of a message by itself, in a table of
 //! all exchanges and bindings, and then sends the message once, to a destination of all of them.
-//! The broker accepts the message for all queues or for none.
+//! Several queues have the message in one transaction: the broker accepts it for all of them or for
+//! none.
 //!
 //! * The table is one durable message in the queue `carrot.routing`. A change replaces the message
 //!   in a transaction, which also publishes the new table to the topic `carrot.routing.changes`. A
@@ -63,11 +64,11 @@
 //!
 //! The table also has these arguments. They hold for messages and consumers of Carrot only:
 //!
-//! * `x-dead-letter-exchange` and `x-dead-letter-routing-key`: a discarded message leaves its queue
-//!   and enters the routed ones in one transaction, with the header `x-death`. The keys of the
-//!   header `BCC` are not routed again, as they would be on RabbitMQ: the message does not have
-//!   them, because clients of JMS could read them. A message that expires goes where the policy of
-//!   the broker says, and not to this exchange. The argument is refused together with
+//! * `x-dead-letter-exchange` and `x-dead-letter-routing-key`: a discarded message enters the
+//!   routed queues with the header `x-death`, and leaves its queue after the receipt of the broker.
+//!   The keys of the header `BCC` are not routed again, as they would be on RabbitMQ: the message
+//!   does not have them, because clients of JMS could read them. A message that expires goes where
+//!   the policy of the broker says, and not to this exchange. The argument is refused together with
 //!   `x-message-ttl` or a length limit.
 //! * `x-message-ttl`: the sender shortens the expiration of the message. The broker may count an
 //!   expired message as ready until it looks for such, every 30 s by default. A time of 0 drops
@@ -124,6 +125,19 @@
 //! * After a lost connection, all messages that consumers had or would have received next are
 //!   marked as redelivered.
 //!
+//! # Dead letters
+//!
+//! A dead letter leaves on a third connection, which the first letter opens. Settlements do not
+//! wait, and acknowledgements, which make room, do not follow a letter that the broker holds back.
+//! The channel holds the message until the receipt of the letter, and acknowledges it then. Dead
+//! letters are therefore sent at least once. The message returns to its queue a second later if the
+//! letter is refused or too large, or if its connection is lost. A letter that is too large because
+//! of its headers about deaths has fewer of them. A dead letter goes by the known table, and is
+//! dropped if that leads to no queue.
+//!
+//! Closing a channel waits for the receipts of its letters. A channel that is dropped waits in the
+//! background, for 10 seconds at most.
+//!
 //! # Not supported
 //!
 //! Each of these is refused with an error that names the argument:
@@ -137,22 +151,26 @@
 //!
 //! A command of the broker may have 1 MiB more than
 //! [`max_message_size`](carrot_core::ConnectionOptions::max_message_size); a longer one ends the
-//! connection. Memory is taken for octets that have arrived, never for announced sizes. A message
-//! that is larger than the `maxFrameSize` of the broker is refused before it is sent. A broker that
-//! sends more messages than the prefetch, or more than 64 MiB of names of queues, is left. More
-//! than 1000 messages in the queue `carrot.routing`, or several of more than 64 MiB in total, are
-//! an error of the call that needs the table.
+//! connection. Memory is taken for octets that have arrived, never for announced sizes. The
+//! properties of a message have at most 1 MiB: more are unreadable, and refused before they are
+//! sent. A message that is larger than the `maxFrameSize` of the broker is refused before it is
+//! sent. A broker that sends more messages than the prefetch, or more than 64 MiB of names of
+//! queues, is left. More than 1000 messages in the queue `carrot.routing`, or several of more than
+//! 64 MiB in total, are an error of the call that needs the table.
 //!
 //! # Threads
 //!
-//! A connector has at most two connections, one to publish and one to consume. Each has two
-//! threads, and one more runs while an observer is called.
+//! A connector has two threads for each of its connections, one for each role in use and one for
+//! dead letters once there are any. One thread runs while an observer is called, one while dead
+//! letters are sent, and one for each dropped channel whose dead letters are not answered.
 //!
 //! # Log levels
 //!
 //! * `debug`: connections that are lost or refused, messages that the broker refuses, and dead
 //!   letters whose exchange does not exist, with the reason.
-//! * `warn`: errors of the broker that belong to no call, and dead letters that cannot be written.
+//! * `warn`: errors of the broker that belong to no call, messages without a confirm that the
+//!   broker refuses, and dead letters whose message returns to its queue, once a minute for each
+//!   queue.
 //!
 //! No log line contains a password or a body.
 

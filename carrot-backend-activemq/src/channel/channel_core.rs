@@ -1,23 +1,23 @@
 //! One open channel, as its connection and its handles share it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 
 use carrot_core::backend::Outcome;
 use carrot_core::{Error, Result};
 use carrot_listener::lock;
 
+use crate::channel::dead_letter::UnsentLetter;
 use crate::channel::inbox::{SlotArrival, SlotInbox};
 use crate::channel::link_family::LinkFamily;
 use crate::channel::publish_answers::PublishAnswers;
+use crate::channel::pulled_answers::PulledAnswers;
 use crate::channel::purged_messages::PurgedMessages;
-use crate::channel::unsent_letter::UnsentLetter;
 use crate::connection::link_handle::LinkHandle;
 use crate::connection::link_reader::refusal;
 use crate::connection::linked_channel::{Arrival, BrokerAnswer, LinkedChannel};
 use crate::wire::destination::WireDestination;
-use crate::wire::ids::{MessageId, TransactionId};
-use crate::wire::setup_commands::{RemoveInfo, TransactionInfo};
+use crate::wire::ids::MessageId;
 
 /// A channel: its first error, its publications, and its deliveries.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct ChannelCore {
     pub(crate) confirms: bool,
     /// The number of bytes that may wait for `next` before the broker stops; `None` for no limit.
     pub(crate) max_waiting: Option<u64>,
-    this: Weak<ChannelCore>,
+    pub(crate) this: Weak<ChannelCore>,
     state: Mutex<SessionState>,
     /// Wakes threads that wait for a confirm or for a pulled message.
     pub(crate) changed: Condvar,
@@ -37,14 +37,20 @@ pub(crate) struct ChannelCore {
 
 #[derive(Debug, Default)]
 pub(crate) struct SessionState {
-    failure: Option<Error>,
+    pub(crate) failure: Option<Error>,
     pub(crate) answers: PublishAnswers,
     /// The tag of the last delivery.
     pub(crate) delivered: u64,
     /// The deliveries that a caller has received, and not settled, by their tags.
     pub(crate) held: BTreeMap<u64, UnsettledMessage>,
-    /// The slots of subscriptions whose message is on its way from the inbox to its caller.
-    pub(crate) leaving: HashSet<i64>,
+    /// The deliveries that have left their inboxes, and that callers are about to receive, by their
+    /// tags.
+    pub(crate) taken: BTreeMap<u64, UnsettledMessage>,
+    /// The discarded messages whose dead letters the broker has not answered, by the numbers of the
+    /// letters.
+    pub(crate) letters: BTreeMap<u64, UnsettledMessage>,
+    /// The number of the last letter.
+    last_letter: u64,
     pub(crate) inboxes: HashMap<i64, SlotInbox>,
     /// The consumers at the broker.
     pub(crate) slots: HashMap<i64, SlotOwner>,
@@ -56,7 +62,7 @@ pub(crate) enum SlotOwner {
     /// A subscription, which may have several.
     Subscription(SlotPlace),
     /// A call that pulls messages, and the answers that it has not taken.
-    Pull(Vec<Option<Arrival>>),
+    Pull(PulledAnswers),
     /// A call that removes messages, and those that it has not acknowledged.
     Purge(PurgedMessages),
 }
@@ -89,6 +95,24 @@ impl SessionState {
     /// Fails with the first error of a channel that has ended.
     pub(crate) fn check(&self) -> Result<()> {
         self.failure.clone().map_or(Ok(()), Err)
+    }
+
+    /// Returns the messages that have left their inboxes, and that the broker still holds for their
+    /// slots.
+    pub(crate) fn unsettled(&self) -> impl Iterator<Item = &UnsettledMessage> {
+        self.held.values().chain(self.taken.values()).chain(self.letters.values())
+    }
+
+    /// As [`unsettled`](SessionState::unsettled).
+    pub(crate) fn unsettled_mut(&mut self) -> impl Iterator<Item = &mut UnsettledMessage> {
+        let SessionState { held, taken, letters, .. } = self;
+        held.values_mut().chain(taken.values_mut()).chain(letters.values_mut())
+    }
+
+    /// Takes the next number for a dead letter.
+    pub(crate) fn next_letter(&mut self) -> u64 {
+        self.last_letter += 1;
+        self.last_letter
     }
 
     /// Takes the next tag for a delivery.
@@ -131,71 +155,6 @@ impl ChannelCore {
     pub(crate) fn check(&self) -> Result<()> {
         self.lock().check()
     }
-
-    /// Ends the channel with its first error, without commands for the broker. Returns what it
-    /// held; `None` if it had ended before.
-    pub(crate) fn end(&self, error: &Error) -> Option<EndedChannel> {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        if state.failure.is_some() {
-            return None;
-        }
-        state.failure = Some(error.clone());
-        let held: Vec<_> = std::mem::take(&mut state.held).into_values().collect();
-        let mut slots: Vec<i64> = std::mem::take(&mut state.slots).into_keys().collect();
-        slots.sort_unstable();
-        let mut unseen = Vec::new();
-        for inbox in state.inboxes.values_mut() {
-            self.stop_slots(inbox);
-            let arrivals = std::mem::take(&mut inbox.arrivals);
-            unseen.extend(arrivals.iter().map(|arrival| arrival.slot));
-            inbox.waiting_bytes = 0;
-            inbox.slots.clear();
-            inbox.changed.notify_all();
-        }
-        drop(guard);
-        self.changed.notify_all();
-        self.link.remove_channel(self.session, &slots);
-        let filled: HashSet<i64> =
-            held.iter().map(|held| held.slot).chain(unseen.iter().copied()).collect();
-        let empty = slots.into_iter().filter(|slot| !filled.contains(slot)).collect();
-        Some(EndedChannel { empty, held, unseen })
-    }
-
-    /// Ends the channel over an error, and returns its messages to their queues without waiting.
-    pub(crate) fn fail(&self, error: &Error) {
-        let Some(ended) = self.end(error) else { return };
-        self.return_messages(&ended);
-        self.link.send(self.remove_session());
-    }
-
-    /// Ends the channel over an error, and returns the error.
-    pub(crate) fn failed(&self, error: Error) -> Error {
-        self.fail(&error);
-        error
-    }
-
-    /// Returns the messages of an ended channel to their queues: first those that callers have
-    /// received, and last those under way. The slots are stopped, and receive nothing that returns.
-    pub(crate) fn return_messages(&self, ended: &EndedChannel) {
-        for held in ended.held.iter().filter(|held| !held.is_gone) {
-            self.link.send(self.remove_slot(held.slot, RemoveInfo::DELIVERED));
-        }
-        for slot in ended.unseen.iter().chain(&ended.empty) {
-            self.link.send(self.remove_slot(*slot, RemoveInfo::NOT_DELIVERED));
-        }
-    }
-}
-
-/// The messages and consumers of a channel at its end.
-#[derive(Debug)]
-pub(crate) struct EndedChannel {
-    /// The consumers without a message that has arrived.
-    pub(crate) empty: Vec<i64>,
-    /// The deliveries that were not settled, in the order of their tags.
-    pub(crate) held: Vec<UnsettledMessage>,
-    /// The consumers whose message no caller has received.
-    pub(crate) unseen: Vec<i64>,
 }
 
 impl LinkedChannel for ChannelCore {
@@ -214,23 +173,6 @@ impl LinkedChannel for ChannelCore {
         self.changed.notify_all();
     }
 
-    fn settled(&self, transaction: &TransactionId, answer: BrokerAnswer) {
-        if let Err(exception) = answer {
-            // The broker keeps the transaction, and its message, until the end of the connection.
-            self.link.send(self.step(transaction, TransactionInfo::ROLLBACK));
-            self.fail(&match refusal(&exception) {
-                Error::Backend { reason, source } => Error::Backend {
-                    reason: format!(
-                        "the broker has not taken a dead letter, and its message returns to its \
-                         queue: {reason}"
-                    ),
-                    source,
-                },
-                refused => refused,
-            });
-        }
-    }
-
     fn arrived(&self, slot: i64, arrival: Option<Arrival>) {
         if !self.take_arrival(slot, arrival) {
             self.link
@@ -241,11 +183,16 @@ impl LinkedChannel for ChannelCore {
     fn consumer_removed(&self, slot: i64) {
         let mut guard = self.lock();
         let state = &mut *guard;
-        if let Some(SlotOwner::Subscription(place)) = state.slots.remove(&slot)
-            && let Some(inbox) = state.inboxes.get_mut(&place.subscription)
-        {
-            inbox.slots.remove(&slot);
-            inbox.end("the broker cancelled the consumer");
+        self.link.forget_consumer(slot);
+        match state.slots.remove(&slot) {
+            Some(SlotOwner::Subscription(place)) => {
+                if let Some(inbox) = state.inboxes.get_mut(&place.subscription) {
+                    inbox.slots.remove(&slot);
+                }
+                self.end_cancelled(state, place.subscription);
+            }
+            Some(SlotOwner::Pull(_) | SlotOwner::Purge(_)) => self.changed.notify_all(),
+            None => {}
         }
     }
 
@@ -255,6 +202,9 @@ impl LinkedChannel for ChannelCore {
 
     fn lost(&self, error: &Error) {
         self.end(error);
+        // The broker returns the messages of the connection.
+        self.lock().letters.clear();
+        self.changed.notify_all();
     }
 }
 
@@ -265,9 +215,9 @@ impl ChannelCore {
         let state = &mut *guard;
         match state.slots.get_mut(&slot) {
             Some(SlotOwner::Pull(answers)) => {
-                answers.push(arrival);
+                let was_asked = answers.push(arrival);
                 self.changed.notify_all();
-                answers.len() <= 1
+                was_asked
             }
             Some(SlotOwner::Purge(purged)) => {
                 let has_room = arrival.is_none_or(|arrival| purged.add(*arrival.message));

@@ -1,5 +1,6 @@
 use std::ops::Deref;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use carrot_core::{Error, Result};
@@ -9,6 +10,7 @@ use crate::channel::channel_core::ChannelCore;
 use crate::channel::link_family::LinkFamily;
 use crate::connection::link_handle::LinkHandle;
 use crate::connection::link_reader::refusal;
+use crate::wire::command::CommandBody;
 
 /// Keeps a channel open. The channel closes when its backend and its subscriptions are dropped.
 #[derive(Debug)]
@@ -25,6 +27,17 @@ impl Deref for ChannelGuard {
 impl Drop for ChannelGuard {
     fn drop(&mut self) {
         self.fail(&Error::closed("channel"));
+        if self.lock().letters.is_empty() {
+            return;
+        }
+        let core = Arc::clone(&self.0);
+        let waiting = thread::Builder::new()
+            .name("activemq-channel-end".into())
+            .spawn(move || core.finish_letters());
+        if let Err(error) = waiting {
+            log::warn!("no thread that waits for dead letters: {error}");
+            self.return_letters();
+        }
     }
 }
 
@@ -50,7 +63,8 @@ impl ChannelGuard {
         Ok(guard)
     }
 
-    /// Closes the channel: sends what was published before, and returns its messages.
+    /// Closes the channel: sends what was published before, and returns its messages. Waits for the
+    /// answers to its dead letters.
     ///
     /// # Errors
     /// - [`Error::Timeout`]: the broker did not answer.
@@ -58,7 +72,16 @@ impl ChannelGuard {
         let deadline = CallDeadline::after(timeout);
         let Some(ended) = self.end(&Error::closed("channel")) else { return Ok(()) };
         self.return_messages(&ended);
-        match self.link.call("close", self.remove_session(), deadline) {
+        let last = if ended.has_letters {
+            if !self.wait_for_letters(deadline) {
+                return Err(deadline.late("close"));
+            }
+            // The last answer has removed the session.
+            CommandBody::Flush
+        } else {
+            self.remove_session()
+        };
+        match self.link.call("close", last, deadline) {
             Err(error @ Error::Timeout { .. }) => Err(error),
             _ => Ok(()),
         }

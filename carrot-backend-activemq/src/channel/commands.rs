@@ -154,22 +154,6 @@ impl ChannelCore {
         }))
     }
 
-    /// Consumes a message in a transaction.
-    pub(crate) fn acknowledge_in(
-        &self,
-        transaction: &TransactionId,
-        slot: i64,
-        destination: &WireDestination,
-        message: &MessageId,
-    ) -> CommandBody {
-        match self.acknowledge(slot, destination, message) {
-            CommandBody::Ack(ack) => {
-                CommandBody::Ack(MessageAck { transaction: Some(transaction.clone()), ..ack })
-            }
-            other => other,
-        }
-    }
-
     pub(crate) fn new_transaction(&self) -> TransactionId {
         TransactionId::Local(LocalTransactionId {
             value: self.link.next_number(),

@@ -1,7 +1,5 @@
 //! Connects programs to a broker.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,13 +12,15 @@ use carrot_link::{CallDeadline, RoleLinks, on_live_link};
 
 use crate::channel::backend::ActiveMqBackend;
 use crate::channel::channel_guard::ChannelGuard;
+use crate::channel::dead_letter_sender::DeadLetterSender;
 use crate::channel::link_family::LinkFamily;
-use crate::connection::connecting::connect;
+use crate::channel::link_opening::open_link;
 use crate::connection::link_handle::LinkHandle;
 
 /// Opens channels to one broker of Apache ActiveMQ Classic.
 ///
-/// A connector has one connection at a time for each role. Programs use a connector through
+/// A connector has one connection at a time for each role, and one for dead letters once there are
+/// any. Programs use a connector through
 /// `carrot::connect`, which creates one for each `activemq://` and `activemq+ssl://` URL.
 ///
 /// Dropping the connector leaves its channels open.
@@ -67,7 +67,7 @@ impl ActiveMqConnector {
             options: options.clone(),
             observers: Arc::default(),
             links: RoleLinks::default(),
-            family: Arc::default(),
+            family: Arc::new(LinkFamily::new(DeadLetterSender::new(options))),
             delays: AtomicBool::new(false),
         })
     }
@@ -82,9 +82,7 @@ impl ActiveMqConnector {
     }
 
     fn connect_link(&self, role: Role, deadline: CallDeadline) -> Result<Arc<LinkHandle>> {
-        let name = connection_name(&self.options.name, role);
-        let greeted = connect(&self.options, &name, deadline.left())?;
-        let link = Arc::new(LinkHandle::start(role, name, greeted, &self.observers, deadline)?);
+        let link = open_link(&self.options, role, role, &self.observers, deadline)?;
         self.delays.store(link.scheduler.is_present(), Ordering::Release);
         self.family.add(&link);
         Ok(link)
@@ -108,19 +106,6 @@ impl ActiveMqConnector {
     }
 }
 
-/// Returns a name that no other connection to the broker has.
-fn connection_name(name: &str, role: Role) -> String {
-    // Each state has random keys.
-    let random = || RandomState::new().build_hasher().finish();
-    let name = if name.is_empty() { "carrot" } else { name };
-    let plain = |character: char| match character {
-        character if character.is_ascii_alphanumeric() => character,
-        _ => '-',
-    };
-    let name: String = name.chars().take(40).map(plain).collect();
-    format!("{name}-{role}-{:016x}{:016x}", random(), random())
-}
-
 impl Connector for ActiveMqConnector {
     fn open(&self, options: &ChannelOptions, timeout: Duration) -> Result<Arc<dyn Backend>> {
         let deadline = CallDeadline::after(timeout);
@@ -137,7 +122,10 @@ impl Connector for ActiveMqConnector {
     }
 
     fn close(&self, timeout: Duration) -> Result<()> {
-        self.links.close(CallDeadline::after(timeout))
+        let deadline = CallDeadline::after(timeout);
+        let letters = self.family.letters.as_ref();
+        let sent = letters.map_or(Ok(()), |letters| letters.close(deadline));
+        sent.and(self.links.close(deadline))
     }
 
     fn status(&self, role: Role) -> Status {

@@ -1,83 +1,136 @@
 //! Discarded messages, which go to the dead-letter exchange of their queue.
 
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use carrot_core::backend::Content;
+use carrot_link::CallDeadline;
+use carrot_listener::wait_until;
 
 use crate::channel::channel_core::{ChannelCore, SessionState, UnsettledMessage};
-use crate::channel::fetching::DeliveryOrigin;
+use crate::channel::dead_letter::{DiscardedMessage, LetterHolder, UnsentLetter, WaitingLetter};
 use crate::channel::routing::RouteOrigin;
-use crate::channel::unsent_letter::UnsentLetter;
-use crate::content::{MessageTerms, queue_name, to_message};
+use crate::content::{MessageTerms, queue_name};
 use crate::exchanges::death_mark::DeathMark;
-use crate::exchanges::death_record::{SentLetter, dead_letter};
+use crate::exchanges::death_record::{LetterRecord, SentLetter};
 use crate::exchanges::queue_rules::BrokerQueueRules;
-use crate::wire::setup_commands::TransactionInfo;
+use crate::wire::destination::WireDestination;
+
+/// The time for which a dropped channel waits for the answers to its dead letters.
+const DROPPED_PATIENCE: Duration = Duration::from_secs(10);
 
 impl ChannelCore {
     /// Returns a delivery as a dead letter; `None` if its queue has no dead-letter exchange.
     pub(crate) fn letter_of(
         &self,
-        origin: &DeliveryOrigin,
+        destination: &WireDestination,
         content: &Arc<Content>,
         mark: DeathMark,
     ) -> Option<UnsentLetter> {
-        let queue = queue_name::name_of(&origin.destination)?.to_string();
+        let queue = queue_name::name_of(destination)?.to_string();
         let table = self.link.table.known_table();
         let route = BrokerQueueRules::stored(table.queues.get(&queue)?).dead_letters?;
         Some(UnsentLetter { content: Arc::clone(content), mark, queue, route: Arc::new(route) })
     }
 
-    /// Consumes messages, and sends those of queues with a dead-letter exchange on.
+    /// Consumes messages. Those of queues with a dead-letter exchange are consumed once the broker
+    /// has their letters.
     pub(crate) fn discard(&self, state: &mut SessionState, held: Vec<UnsettledMessage>) {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         for held in held {
             let letter = held.letter.clone().filter(|_| !held.is_gone);
-            match letter.map(|letter| self.letter_routes(&letter)) {
+            let routes = letter.as_ref().map(|letter| self.letter_routes(letter, seconds));
+            match letter.zip(routes) {
                 Some((letter, routes)) if !routes.is_empty() => {
-                    self.send_letter(&letter, routes, &held);
-                    self.close_if_unused(state, &held);
+                    self.send_letter(state, letter, seconds, routes, held);
                 }
                 _ => self.consumed(state, vec![held]),
             }
         }
     }
 
-    /// Returns a dead letter, and its queues as they are known.
-    fn letter_routes(&self, letter: &UnsentLetter) -> (Content, Vec<MessageTerms>) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let UnsentLetter { content, mark, queue, route } = letter;
-        let SentLetter { content: sent, mark } = dead_letter(content, *mark, queue, route, now);
+    /// Returns how a dead letter is sent to its queues, as they are known.
+    fn letter_routes(&self, letter: &UnsentLetter, seconds: u64) -> Vec<MessageTerms> {
+        let SentLetter { content, mark } = letter.at(seconds, LetterRecord::Whole);
         let routes =
-            self.route_by(&self.link.table.known_table(), &sent, RouteOrigin::Broker(mark));
+            self.route_by(&self.link.table.known_table(), &content, RouteOrigin::Broker(mark));
         let routes = routes.unwrap_or_else(|error| {
+            let queue = &letter.queue;
             log::debug!("dead-lettering failed: queue={queue:?} {error}, the message is lost");
             Vec::new()
         });
-        let marked = routes.into_iter().map(|terms| MessageTerms { mark, ..terms }).collect();
-        (sent, marked)
+        routes.into_iter().map(|terms| MessageTerms { mark, ..terms }).collect()
     }
 
-    /// Sends a dead letter and consumes the message, in one transaction. The broker answers its
-    /// end; an error ends the channel.
-    fn send_letter(&self, letter: &Content, routes: Vec<MessageTerms>, held: &UnsettledMessage) {
-        let transaction = self.new_transaction();
-        self.link.send(self.step(&transaction, TransactionInfo::BEGIN));
-        for terms in routes {
-            match to_message(letter, terms) {
-                Ok(message) => {
-                    let message = self.numbered(message, Some(&transaction), false);
-                    // A connection that is lost returns the message.
-                    let _ = self.link.send_message(self.link.message_frame(message), None);
-                }
-                Err(error) => {
-                    log::warn!("dead-lettering failed: {error}, the message is lost");
-                }
-            }
+    /// Passes a letter on, and holds the message until its answer. Does not wait.
+    fn send_letter(
+        &self,
+        state: &mut SessionState,
+        letter: UnsentLetter,
+        seconds: u64,
+        routes: Vec<MessageTerms>,
+        held: UnsettledMessage,
+    ) {
+        let number = state.next_letter();
+        let channel = Weak::clone(&self.this) as Weak<dyn LetterHolder>;
+        let original = DiscardedMessage { channel, number, queue: letter.queue.clone() };
+        let letter = WaitingLetter { original, letter, seconds, routes };
+        state.letters.insert(number, held);
+        let sender = self.family.letters.as_ref();
+        if !sender.is_some_and(|sender| sender.send(letter))
+            && let Some(held) = state.letters.remove(&number)
+        {
+            self.requeue(state, vec![held]);
         }
-        let ack = self.acknowledge_in(&transaction, held.slot, &held.destination, &held.message);
-        self.link.send(ack);
-        let commit = self.step(&transaction, TransactionInfo::COMMIT);
-        let _ = self.link.send_for_settlement(commit, self.linked(), transaction);
+    }
+
+    /// Waits until all dead letters are answered. Returns `false` if the deadline passed first.
+    pub(crate) fn wait_for_letters(&self, deadline: CallDeadline) -> bool {
+        let mut state = self.lock();
+        let mut passed = false;
+        while !state.letters.is_empty() && !passed {
+            (state, passed) = wait_until(&self.changed, state, deadline.at());
+        }
+        state.letters.is_empty()
+    }
+
+    /// Waits for the dead letters of a dropped channel for a time, and then returns the messages of
+    /// those that the broker has not answered.
+    pub(crate) fn finish_letters(&self) {
+        if self.wait_for_letters(CallDeadline::after(DROPPED_PATIENCE)) {
+            return;
+        }
+        self.return_letters();
+    }
+
+    /// Returns the discarded messages whose letters the broker has not answered.
+    pub(crate) fn return_letters(&self) {
+        let numbers: Vec<u64> = self.lock().letters.keys().copied().collect();
+        for number in numbers {
+            self.letter_answered(number, false);
+        }
+    }
+}
+
+impl LetterHolder for ChannelCore {
+    fn holds_original(&self, number: u64) -> bool {
+        self.lock().letters.contains_key(&number)
+    }
+
+    /// The last answer ends the session of a closed channel.
+    fn letter_answered(&self, number: u64, was_sent: bool) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let Some(held) = state.letters.remove(&number) else { return };
+        if was_sent {
+            self.consumed(state, vec![held]);
+        } else {
+            self.requeue(state, vec![held]);
+        }
+        if state.letters.is_empty() && state.check().is_err() {
+            self.link.send(self.remove_session());
+        }
+        drop(guard);
+        self.changed.notify_all();
     }
 }

@@ -1,15 +1,17 @@
 use std::sync::Arc;
 
-use carrot_core::Result;
 use carrot_core::backend::{Acknowledgement, Delivery, DeliveryTag, validate};
+use carrot_core::{Error, Result};
 use carrot_link::CallDeadline;
 use carrot_listener::wait_until;
 
 use crate::channel::channel_core::{ChannelCore, SessionState, SlotOwner, UnsettledMessage};
 use crate::channel::commands::PullTurn;
+use crate::channel::pulled_answers::PulledAnswers;
 use crate::connection::linked_channel::Arrival;
-use crate::content::{ReceivedContent, from_message};
+use crate::content::{ReceivedContent, from_message, queue_name};
 use crate::wire::destination::WireDestination;
+use crate::wire::ids::MessageId;
 use crate::wire::setup_commands::RemoveInfo;
 
 impl ChannelCore {
@@ -95,9 +97,8 @@ impl ChannelCore {
         deadline: CallDeadline,
     ) -> Result<Option<(i64, Arrival)>> {
         let slot = self.open_pull("get", destination, turn, deadline)?;
-        self.link.send(self.pull(slot, destination));
         // A late message would belong to no caller, so that the channel ends.
-        let answer = self.pull_answer(slot, deadline)?;
+        let answer = self.pull_answer(slot, destination, deadline)?;
         let arrival = answer.ok_or_else(|| self.failed(deadline.late("get")))?;
         if arrival.is_none() {
             self.close_slot(slot);
@@ -113,7 +114,7 @@ impl ChannelCore {
         turn: PullTurn,
         deadline: CallDeadline,
     ) -> Result<i64> {
-        let slot = self.open_slot(SlotOwner::Pull(Vec::new()))?;
+        let slot = self.open_slot(SlotOwner::Pull(PulledAnswers::default()))?;
         self.command(operation, self.add_puller(slot, destination, turn), deadline)
             .inspect_err(|_| self.close_slot(slot))?;
         Ok(slot)
@@ -131,17 +132,29 @@ impl ChannelCore {
         Ok(slot)
     }
 
-    /// Waits for the answer to a pull. Returns `None` if the deadline passed first.
+    /// Asks for one message, and waits for the answer. Returns `None` if the deadline passed first.
+    ///
+    /// # Errors
+    /// - [`Error::Cancelled`]: the broker has removed the consumer.
+    /// - The error of the channel.
     pub(crate) fn pull_answer(
         &self,
         slot: i64,
+        destination: &WireDestination,
         deadline: CallDeadline,
     ) -> Result<Option<Option<Arrival>>> {
+        if let Some(SlotOwner::Pull(answers)) = self.lock().slots.get_mut(&slot) {
+            answers.expect_one();
+        }
+        self.link.send(self.pull(slot, destination));
         self.wait_for(deadline, |state| {
             state.check()?;
             match state.slots.get_mut(&slot) {
-                Some(SlotOwner::Pull(answers)) => Ok(answers.pop()),
-                _ => Ok(None),
+                Some(SlotOwner::Pull(answers)) => Ok(answers.take()),
+                _ => Err(Error::Cancelled {
+                    queue: queue_name::name_of(destination).unwrap_or_default().to_string(),
+                    reason: "the broker cancelled the consumer".into(),
+                }),
             }
         })
     }
@@ -153,34 +166,67 @@ impl ChannelCore {
         self.link.send(self.remove_slot(slot, RemoveInfo::NOT_DELIVERED));
     }
 
-    /// Returns a message as a delivery with the next tag.
-    pub(crate) fn hand_out(
+    /// Returns a fetched message as a delivery with the next tag.
+    fn hand_out(
         &self,
         origin: DeliveryOrigin,
         arrival: Arrival,
         is_manual: bool,
     ) -> Result<Delivery> {
+        let destination = Arc::clone(&origin.destination);
+        let tag = {
+            let mut state = self.lock();
+            state.check()?;
+            state.tag_taken(origin, &arrival, is_manual)
+        };
+        self.read_delivery(tag, &destination, arrival)
+    }
+
+    /// Reads a message that has its tag, which can be settled from then on.
+    pub(crate) fn read_delivery(
+        &self,
+        tag: u64,
+        destination: &WireDestination,
+        arrival: Arrival,
+    ) -> Result<Delivery> {
         let Arrival { message, is_redelivered } = arrival;
-        let id = message.id.clone().unwrap_or_default();
         let ReceivedContent { content, unreadable, mark } = from_message(*message);
         let content = Arc::new(content);
-        let letter = self.letter_of(&origin, &content, mark).filter(|_| unreadable.is_none());
-        let mut state = self.lock();
-        state.check()?;
-        let tag = state.next_tag();
-        if is_manual {
-            let DeliveryOrigin { slot, subscription, destination, is_gone } = origin;
-            state.leaving.remove(&slot);
-            let held =
-                UnsettledMessage { slot, subscription, destination, message: id, is_gone, letter };
-            state.held.insert(tag, held);
+        let letter = self.letter_of(destination, &content, mark).filter(|_| unreadable.is_none());
+        {
+            let mut state = self.lock();
+            state.check()?;
+            if let Some(taken) = state.taken.remove(&tag) {
+                state.held.insert(tag, UnsettledMessage { letter, ..taken });
+            }
         }
-        drop(state);
         let delivery = Delivery::new(DeliveryTag(tag), content).with_redelivered(is_redelivered);
         Ok(match unreadable {
             Some(reason) => delivery.with_unreadable(reason),
             None => delivery,
         })
+    }
+}
+
+impl SessionState {
+    /// Returns the tag of a message that leaves its inbox for a caller. One that has to be settled
+    /// keeps its slot from then on.
+    pub(crate) fn tag_taken(
+        &mut self,
+        origin: DeliveryOrigin,
+        arrival: &Arrival,
+        is_manual: bool,
+    ) -> u64 {
+        let tag = self.next_tag();
+        if is_manual {
+            let DeliveryOrigin { slot, subscription, destination, is_gone } = origin;
+            let message: MessageId = arrival.message.id.clone().unwrap_or_default();
+            let letter = None;
+            let taken =
+                UnsettledMessage { slot, subscription, destination, message, is_gone, letter };
+            self.taken.insert(tag, taken);
+        }
+        tag
     }
 }
 

@@ -2,17 +2,27 @@ use std::sync::{Arc, Mutex, Weak};
 
 use carrot_listener::lock;
 
+use crate::channel::letter_ports::LetterOutlet;
 use crate::connection::link_handle::LinkHandle;
 use crate::exchanges::routing_definitions::RoutingDefinitions;
 
 /// The connections of one connector.
 #[derive(Debug, Default)]
-pub(crate) struct LinkFamily(Mutex<Vec<Weak<LinkHandle>>>);
+pub(crate) struct LinkFamily {
+    links: Mutex<Vec<Weak<LinkHandle>>>,
+    /// Sends the dead letters of the channels; `None` for channels that do not consume.
+    pub(crate) letters: Option<Arc<dyn LetterOutlet>>,
+}
 
 impl LinkFamily {
+    /// Returns a family without connections, whose channels may consume.
+    pub(crate) fn new(letters: Arc<dyn LetterOutlet>) -> LinkFamily {
+        LinkFamily { links: Mutex::default(), letters: Some(letters) }
+    }
+
     /// Adds a connection, and forgets those that have ended.
     pub(crate) fn add(&self, link: &Arc<LinkHandle>) {
-        let mut links = lock(&self.0);
+        let mut links = lock(&self.links);
         links.retain(|link| link.strong_count() > 0);
         links.push(Arc::downgrade(link));
     }
@@ -26,7 +36,7 @@ impl LinkFamily {
 
     /// Returns the open connections.
     pub(crate) fn links(&self) -> Vec<Arc<LinkHandle>> {
-        let links: Vec<_> = lock(&self.0).iter().filter_map(Weak::upgrade).collect();
+        let links: Vec<_> = lock(&self.links).iter().filter_map(Weak::upgrade).collect();
         links.into_iter().filter(|link| link.life.is_open()).collect()
     }
 }

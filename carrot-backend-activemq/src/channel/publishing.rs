@@ -22,7 +22,7 @@ pub(crate) struct NumberedMessages {
 }
 
 /// The frames of one publication.
-struct OutgoingMessages {
+pub(crate) struct OutgoingMessages {
     frames: Vec<(i32, OutgoingFrame)>,
     transaction: Option<TransactionId>,
 }
@@ -95,7 +95,7 @@ impl ChannelCore {
     }
 
     /// Sends the frames of one publication: several in one transaction, whose end is answered.
-    fn send_frames(
+    pub(crate) fn send_frames(
         &self,
         frames: OutgoingMessages,
         awaited: Option<(Weak<dyn LinkedChannel>, u64)>,
@@ -109,23 +109,21 @@ impl ChannelCore {
         self.link.send(self.step(&transaction, TransactionInfo::BEGIN));
         frames.into_iter().try_for_each(|frame| self.link.send_message(frame, None))?;
         let commit = self.step(&transaction, TransactionInfo::COMMIT);
-        match awaited {
-            Some((channel, tag)) => self.link.send_for_publication(commit, channel, tag),
-            None => {
-                self.link.send(commit);
-                Ok(())
-            }
-        }
+        self.link.send_answered(commit, awaited)
     }
 
-    /// Returns the messages of one publication, numbered. Several belong to one transaction.
+    /// Returns the messages of one publication, numbered. Those for several queues belong to one
+    /// transaction: the broker may refuse a message for one queue of a destination, and keep the
+    /// copies for the others.
     pub(crate) fn messages(
         &self,
         content: &Content,
         routes: Vec<MessageTerms>,
         needs_answer: bool,
     ) -> Result<NumberedMessages> {
-        let transaction = (routes.len() > 1).then(|| self.new_transaction());
+        let is_for_several =
+            routes.len() > 1 || routes.iter().any(|terms| terms.destination.is_composite());
+        let transaction = is_for_several.then(|| self.new_transaction());
         let mut messages = Vec::with_capacity(routes.len());
         for terms in routes {
             let message = to_message(content, terms)?;
@@ -156,7 +154,9 @@ impl ChannelCore {
         }
     }
 
-    fn frames(&self, messages: NumberedMessages) -> Result<OutgoingMessages> {
+    /// # Errors
+    /// - [`Error::Invalid`]: a frame is larger than the broker takes.
+    pub(crate) fn frames(&self, messages: NumberedMessages) -> Result<OutgoingMessages> {
         let limit = self.link.traits.max_frame;
         let NumberedMessages { messages, transaction } = messages;
         let mut frames = Vec::with_capacity(messages.len());

@@ -54,8 +54,7 @@ impl ChannelCore {
     /// Removes the first message. Returns `false` if there is none.
     fn remove_first(&self, destination: &WireDestination, deadline: CallDeadline) -> Result<bool> {
         let slot = self.open_pull("delete", destination, PullTurn::First, deadline)?;
-        self.link.send(self.pull(slot, destination));
-        let answer = self.pull_answer(slot, deadline);
+        let answer = self.pull_answer(slot, destination, deadline);
         if let Ok(Some(Some(arrival))) = &answer
             && let Some(message) = &arrival.message.id
         {

@@ -83,6 +83,9 @@ impl ChannelCore {
     pub(crate) fn close_if_unused(&self, state: &mut SessionState, held: &UnsettledMessage) {
         if !state.is_alive(held) {
             state.slots.remove(&held.slot);
+            let inbox = held.subscription.and_then(|number| state.inboxes.get_mut(&number));
+            // A cancel that is under way removes the rest.
+            inbox.map(|inbox| inbox.slots.remove(&held.slot));
             self.link.forget_consumer(held.slot);
             self.link.send(self.remove_slot(held.slot, RemoveInfo::NOT_DELIVERED));
         }
@@ -90,7 +93,7 @@ impl ChannelCore {
 
     /// Returns messages to their queues: a message returns when its consumer is removed. First
     /// those of gets, and then those of subscriptions, which then have new slots.
-    fn requeue(&self, state: &mut SessionState, held: Vec<UnsettledMessage>) {
+    pub(crate) fn requeue(&self, state: &mut SessionState, held: Vec<UnsettledMessage>) {
         let held: Vec<_> = held.into_iter().filter(|held| !held.is_gone).collect();
         let (fetched, consumed): (Vec<_>, Vec<_>) =
             held.into_iter().partition(|held| held.subscription.is_none());

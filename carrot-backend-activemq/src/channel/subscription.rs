@@ -14,6 +14,7 @@ use crate::channel::channel_guard::ChannelGuard;
 use crate::channel::consuming::StartedSubscription;
 use crate::channel::fetching::DeliveryOrigin;
 use crate::channel::inbox::{SlotArrival, SlotInbox, body_bytes};
+use crate::connection::linked_channel::Arrival;
 use crate::wire::destination::WireDestination;
 use crate::wire::setup_commands::RemoveInfo;
 
@@ -39,20 +40,13 @@ impl ActiveMqSubscription {
         let mut state = self.channel.lock();
         loop {
             state.check()?;
-            let SessionState { inboxes, leaving, .. } = &mut *state;
-            let Some(inbox) = inboxes.get_mut(&self.number) else {
+            let Some(inbox) = state.inboxes.get_mut(&self.number) else {
                 return Err(Error::closed("subscription"));
             };
             if let Some(arrival) = inbox.pop() {
-                if inbox.is_manual {
-                    leaving.insert(arrival.slot);
-                }
-                return Ok(Some(TakenArrival {
-                    arrival,
-                    destination: Arc::clone(&inbox.destination),
-                    is_manual: inbox.is_manual,
-                    is_gone: inbox.is_gone,
-                }));
+                let destination = Arc::clone(&inbox.destination);
+                let (is_manual, is_gone) = (inbox.is_manual, inbox.is_gone);
+                return Ok(Some(self.taken(&mut state, arrival, destination, is_manual, is_gone)));
             }
             if let Some(ended) = &inbox.ended {
                 return Err(ended.clone());
@@ -69,25 +63,44 @@ impl ActiveMqSubscription {
     }
 }
 
-/// A message that `next` returns.
+impl ActiveMqSubscription {
+    /// Notes a message that leaves the inbox, under the lock that it leaves under: its slot is
+    /// neither empty nor without an owner in between.
+    fn taken(
+        &self,
+        state: &mut SessionState,
+        arrival: SlotArrival,
+        destination: Arc<WireDestination>,
+        is_manual: bool,
+        is_gone: bool,
+    ) -> TakenArrival {
+        let SlotArrival { slot, arrival, is_owed } = arrival;
+        if is_owed && let Some(message) = &arrival.message.id {
+            self.channel.link.send(self.channel.acknowledge(slot, &destination, message));
+        }
+        let origin = DeliveryOrigin {
+            slot,
+            subscription: Some(self.number),
+            destination: Arc::clone(&destination),
+            is_gone,
+        };
+        let tag = state.tag_taken(origin, &arrival, is_manual);
+        TakenArrival { tag, arrival, destination }
+    }
+}
+
+/// A message that `next` returns, with its tag.
 struct TakenArrival {
-    arrival: SlotArrival,
+    tag: u64,
+    arrival: Arrival,
     destination: Arc<WireDestination>,
-    is_manual: bool,
-    is_gone: bool,
 }
 
 impl Subscription for ActiveMqSubscription {
     fn next(&self, timeout: Duration) -> Result<Option<Delivery>> {
         let Some(taken) = self.wait(timeout)? else { return Ok(None) };
-        let TakenArrival { arrival, destination, is_manual, is_gone } = taken;
-        let SlotArrival { slot, arrival, is_owed } = arrival;
-        let channel = &self.channel;
-        if is_owed && let Some(message) = &arrival.message.id {
-            channel.link.send(channel.acknowledge(slot, &destination, message));
-        }
-        let origin = DeliveryOrigin { slot, subscription: Some(self.number), destination, is_gone };
-        channel.hand_out(origin, arrival, is_manual).map(Some)
+        let TakenArrival { tag, arrival, destination } = taken;
+        self.channel.read_delivery(tag, &destination, arrival).map(Some)
     }
 
     fn arrived(&self) -> ArrivedDeliveries {
@@ -113,10 +126,9 @@ impl SessionState {
     /// Takes the slots of a stopped subscription that will be removed: all but those whose message a
     /// caller has or is about to have, and, unless `all`, those whose message waits.
     fn take_slots(&mut self, subscription: i64, all: bool) -> Vec<i64> {
-        let SessionState { held, leaving, inboxes, slots, .. } = self;
+        let mut kept: HashSet<i64> = self.unsettled().map(|message| message.slot).collect();
+        let SessionState { inboxes, slots, .. } = self;
         let Some(inbox) = inboxes.get_mut(&subscription) else { return Vec::new() };
-        let mut kept: HashSet<i64> = held.values().map(|held| held.slot).collect();
-        kept.extend(leaving.iter());
         if !all && inbox.is_manual {
             kept.extend(inbox.arrivals.iter().map(|arrival| arrival.slot));
         }
@@ -161,6 +173,20 @@ impl ChannelCore {
         }
     }
 
+    /// Ends a subscription that the broker has cancelled at one slot, and removes its other empty
+    /// slots without waiting.
+    pub(crate) fn end_cancelled(&self, state: &mut SessionState, subscription: i64) {
+        let Some(inbox) = state.inboxes.get_mut(&subscription) else { return };
+        if !inbox.end("the broker cancelled the consumer") {
+            return;
+        }
+        self.pay_owed(inbox);
+        self.stop_slots(inbox);
+        let slots = state.take_slots(subscription, false);
+        // Without an answer, nothing can fail.
+        let _ = self.remove_slots(&slots, None);
+    }
+
     /// Acknowledges what has arrived for a subscription with automatic acknowledgement.
     fn pay_owed(&self, inbox: &mut SlotInbox) {
         for arrival in inbox.arrivals.iter_mut().filter(|arrival| arrival.is_owed) {
@@ -182,9 +208,9 @@ impl ChannelCore {
             inbox.arrivals.iter_mut().for_each(|arrival| arrival.is_owed = false);
             left.extend(inbox.slots.drain());
         }
-        for held in state.held.values_mut().filter(|held| *held.destination == *queue) {
-            held.is_gone = true;
-            left.push(held.slot);
+        for message in state.unsettled_mut().filter(|message| *message.destination == *queue) {
+            message.is_gone = true;
+            left.push(message.slot);
         }
         left.sort_unstable();
         left.dedup();

@@ -8,13 +8,14 @@ use carrot_core::{Error, Result};
 use carrot_link::{CallDeadline, LinkCall, LinkLife};
 use carrot_listener::{OutgoingQueue, PeerStream};
 
+use crate::connection::awaited_answer::{AnswerReceiver, AwaitedAnswer};
 use crate::connection::handshake::{BrokerTraits, LOGIN};
 use crate::connection::linked_channel::{BrokerAnswer, LinkedChannel};
 use crate::connection::outgoing_frame::OutgoingFrame;
 use crate::connection::queue_directory::QueueDirectory;
 use crate::wire::command::{CommandBody, CommandHead, OpenWireCommand};
 use crate::wire::destination::WireDestination;
-use crate::wire::ids::{ConnectionId, ConsumerId, ProducerId, SessionId, TransactionId};
+use crate::wire::ids::{ConnectionId, ConsumerId, ProducerId, SessionId};
 use crate::wire::message::WireMessage;
 
 /// The session of the consumers that belong to no channel. Every connection has it.
@@ -40,14 +41,6 @@ pub(crate) struct BrokerLinkEntries {
     answers: HashMap<i32, AwaitedAnswer>,
     consumers: HashMap<i64, Weak<dyn LinkedChannel>>,
     channels: HashMap<i64, Weak<dyn LinkedChannel>>,
-}
-
-/// The receiver of an answer.
-#[derive(Debug)]
-enum AwaitedAnswer {
-    Call(Arc<LinkCall<BrokerAnswer>>),
-    Publication { channel: Weak<dyn LinkedChannel>, tag: u64 },
-    Settlement { channel: Weak<dyn LinkedChannel>, transaction: TransactionId },
 }
 
 /// A call whose answer may be waited for.
@@ -116,12 +109,8 @@ impl BrokerLink {
 
     /// Sends a command that the broker answers.
     pub(crate) fn start(&self, body: CommandBody) -> Result<StartedCall> {
-        let number = self.next_command();
         let call = Arc::new(LinkCall::default());
-        self.await_answer(number, AwaitedAnswer::Call(Arc::clone(&call)))?;
-        let head = CommandHead { id: number, needs_answer: true };
-        let command = OpenWireCommand::Command(head, body);
-        self.outgoing.add_and_wake(OutgoingFrame::new(&command));
+        let number = self.send_awaited(body, AnswerReceiver::Call(Arc::clone(&call)))?;
         Ok(StartedCall { number, call })
     }
 
@@ -167,7 +156,7 @@ impl BrokerLink {
     pub(crate) fn start_message(&self, message: WireMessage) -> Result<StartedCall> {
         let (number, frame) = self.message_frame(WireMessage { needs_answer: true, ..message });
         let call = Arc::new(LinkCall::default());
-        self.await_answer(number, AwaitedAnswer::Call(Arc::clone(&call)))?;
+        self.await_answer(number, AnswerReceiver::Call(Arc::clone(&call)).into())?;
         self.outgoing.add_and_wake(frame);
         Ok(StartedCall { number, call })
     }
@@ -193,38 +182,33 @@ impl BrokerLink {
         awaited: Option<(Weak<dyn LinkedChannel>, u64)>,
     ) -> Result<()> {
         if let Some((channel, tag)) = awaited {
-            self.await_answer(command, AwaitedAnswer::Publication { channel, tag })?;
+            self.await_answer(command, AnswerReceiver::Publication { channel, tag }.into())?;
         }
         self.outgoing.add_and_wake(frame);
         Ok(())
     }
 
-    /// Sends a command. The channel gets the answer under a tag, as that of a publication.
-    pub(crate) fn send_for_publication(
+    /// Sends a command that the broker answers. With a tag, the channel gets the answer, as that of
+    /// a publication.
+    pub(crate) fn send_answered(
         &self,
         body: CommandBody,
-        channel: Weak<dyn LinkedChannel>,
-        tag: u64,
+        awaited: Option<(Weak<dyn LinkedChannel>, u64)>,
     ) -> Result<()> {
-        self.send_awaited(body, AwaitedAnswer::Publication { channel, tag })
+        let receiver = match awaited {
+            Some((channel, tag)) => AnswerReceiver::Publication { channel, tag },
+            None => AnswerReceiver::Nobody,
+        };
+        self.send_awaited(body, receiver).map(drop)
     }
 
-    /// Sends the end of a transaction. The channel gets the answer as that of a settlement.
-    pub(crate) fn send_for_settlement(
-        &self,
-        body: CommandBody,
-        channel: Weak<dyn LinkedChannel>,
-        transaction: TransactionId,
-    ) -> Result<()> {
-        self.send_awaited(body, AwaitedAnswer::Settlement { channel, transaction })
-    }
-
-    fn send_awaited(&self, body: CommandBody, awaited: AwaitedAnswer) -> Result<()> {
+    /// Sends a command that the broker answers. Returns its number.
+    fn send_awaited(&self, body: CommandBody, receiver: AnswerReceiver) -> Result<i32> {
         let number = self.next_command();
-        self.await_answer(number, awaited)?;
+        self.await_answer(number, AwaitedAnswer::new(receiver, &body))?;
         let head = CommandHead { id: number, needs_answer: true };
         self.outgoing.add_and_wake(OutgoingFrame::new(&OpenWireCommand::Command(head, body)));
-        Ok(())
+        Ok(number)
     }
 
     fn await_answer(&self, number: i32, awaited: AwaitedAnswer) -> Result<()> {
@@ -234,20 +218,11 @@ impl BrokerLink {
     /// Passes an answer on.
     pub(crate) fn answer(&self, number: i32, answer: BrokerAnswer) {
         let awaited = self.life.entries(|entries| entries.answers.remove(&number));
-        match awaited {
-            Some(AwaitedAnswer::Call(call)) => call.answer(Ok(answer)),
-            Some(AwaitedAnswer::Publication { channel, tag }) => {
-                if let Some(channel) = channel.upgrade() {
-                    channel.confirmed(tag, answer);
-                }
-            }
-            Some(AwaitedAnswer::Settlement { channel, transaction }) => {
-                if let Some(channel) = channel.upgrade() {
-                    channel.settled(&transaction, answer);
-                }
-            }
-            None => {}
+        let Some(AwaitedAnswer { receiver, rollback }) = awaited else { return };
+        if let Some(rollback) = rollback.filter(|_| answer.is_err()) {
+            self.send(rollback);
         }
+        receiver.pass(answer);
     }
 
     /// Adds a channel, which learns of the end of the connection.
@@ -297,9 +272,7 @@ impl BrokerLink {
                 channel.lost(error);
             }
             for awaited in entries.answers.into_values() {
-                if let AwaitedAnswer::Call(call) = awaited {
-                    call.answer(Err(error.clone()));
-                }
+                awaited.receiver.lose(error);
             }
         });
     }

@@ -4,7 +4,6 @@ use carrot_core::Error;
 
 use crate::wire::broker_error::BrokerException;
 use crate::wire::destination::WireDestination;
-use crate::wire::ids::TransactionId;
 use crate::wire::message::WireMessage;
 
 /// The answer of a broker to a command.
@@ -23,9 +22,6 @@ pub(crate) struct Arrival {
 pub(crate) trait LinkedChannel: Debug + Send + Sync {
     /// The broker has answered the publication with this tag.
     fn confirmed(&self, tag: u64, answer: BrokerAnswer);
-
-    /// The broker has answered the end of a transaction with a settlement.
-    fn settled(&self, _: &TransactionId, _: BrokerAnswer) {}
 
     /// A consumer has received a message, or the answer that its queue is empty.
     fn arrived(&self, consumer: i64, arrival: Option<Arrival>);

@@ -1,5 +1,6 @@
 //! Connections to brokers: sockets, logins, threads, and answers to commands.
 
+pub(crate) mod awaited_answer;
 pub(crate) mod broker_link;
 pub(crate) mod connecting;
 mod foreign_peer;

@@ -88,7 +88,7 @@ impl StatisticsPort {
             ..ConsumerInfo::default()
         });
         // A user who may not consume gets no answer to a pull.
-        link.send_for_publication(consumer, this, 0)?;
+        link.send_answered(consumer, Some((this, 0)))?;
         let producer = Some(link.producer_id(OWN_SESSION));
         link.send(CommandBody::Producer(ProducerInfo { producer, ..ProducerInfo::default() }));
         let question = self.question(WireDestination::topic("ActiveMQ.Statistics.Broker"));

@@ -60,11 +60,7 @@ impl TablePort {
             self.link.send(self.consumed_table(held.consumer, message, Some(&transaction)));
         }
         let commit = step(TransactionInfo::COMMIT);
-        self.link.call(operation, commit, deadline)?.map_err(|exception| {
-            // The broker keeps the transaction, and the table, until the end of the connection.
-            self.link.send(step(TransactionInfo::ROLLBACK));
-            refusal(&exception)
-        })
+        self.link.call(operation, commit, deadline)?.map_err(|exception| refusal(&exception))
     }
 
     pub(crate) fn consumed_table(

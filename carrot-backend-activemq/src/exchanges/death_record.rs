@@ -9,12 +9,48 @@ use crate::exchanges::queue_rules::DeadLetterRoute;
 
 /// The reason of every death here: a consumer has discarded the message.
 const REASON: &str = "rejected";
+/// The header with the records of all deaths.
+const DEATHS: &str = "x-death";
 
 /// A message on its way to a dead-letter exchange.
 #[derive(Debug)]
 pub(crate) struct SentLetter {
     pub(crate) content: Content,
     pub(crate) mark: DeathMark,
+}
+
+/// The headers about deaths that a letter has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LetterRecord {
+    /// All of them.
+    Whole,
+    /// The header `x-death` with the latest death, without its routing keys.
+    Latest,
+    None,
+}
+
+impl SentLetter {
+    /// Shortens the headers about deaths.
+    pub(crate) fn with_record(self, record: LetterRecord) -> SentLetter {
+        let SentLetter { mut content, mark } = self;
+        if record == LetterRecord::Whole {
+            return SentLetter { content, mark };
+        }
+        let mut headers = content.properties.headers().cloned().unwrap_or_default();
+        let deaths = headers.remove(DEATHS);
+        DeathRecord::remove_all(&mut headers);
+        if let Some(Value::Array(deaths)) = deaths.filter(|_| record == LetterRecord::Latest) {
+            let latest = deaths.into_iter().next().map(|mut death| {
+                if let Value::Table(table) = &mut death {
+                    table.remove("routing-keys");
+                }
+                death
+            });
+            headers.insert(DEATHS, Vec::from_iter(latest));
+        }
+        content.properties = content.properties.with_headers(headers);
+        SentLetter { content, mark }
+    }
 }
 
 /// Returns a discarded message as it leaves its queue: with a record of its death, without its
@@ -59,7 +95,7 @@ fn note_death(
     seconds: u64,
 ) {
     let death = DeathRecord { queue, reason: REASON, exchange: &content.exchange };
-    let deaths = match headers.remove("x-death") {
+    let deaths = match headers.remove(DEATHS) {
         Some(Value::Array(deaths)) => deaths,
         _ => {
             death.name(headers, "x-first-death");
@@ -73,12 +109,12 @@ fn note_death(
         let keys = std::iter::once(content.routing_key.as_str()).chain(copies);
         death.first(seconds, keys, content.properties.expiration())
     });
-    headers.insert("x-death", deaths);
+    headers.insert(DEATHS, deaths);
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
     use carrot_core::Properties;
 
@@ -124,6 +160,27 @@ mod tests {
         let name = |name| elsewhere.properties.header(name).and_then(Value::as_str);
         assert_eq!(name("x-first-death-queue"), Some("q"));
         assert_eq!(name("x-last-death-queue"), Some("other"));
+    }
+
+    #[test]
+    fn record_is_shortened_in_steps() {
+        let content = Content::new("events", "k", "x")
+            .with_properties(Properties::new().with_header("mine", 1));
+        let once = dead_letter(&content, DeathMark::None, "q", &route(None), 1).content;
+        let letter =
+            |record| dead_letter(&once, DeathMark::Died, "r", &route(None), 2).with_record(record);
+        let whole = letter(LetterRecord::Whole).content;
+        assert_eq!(deaths(&whole).len(), 2);
+        let latest = letter(LetterRecord::Latest);
+        assert_eq!(latest.mark, DeathMark::Died);
+        let [death] = &deaths(&latest.content)[..] else { panic!("one death") };
+        assert_eq!(death.get("queue"), Some(&Value::from("r")));
+        assert_eq!(death.get("routing-keys"), None);
+        assert_eq!(latest.content.properties.header("x-first-death-queue"), None);
+        let none = letter(LetterRecord::None).content;
+        let headers = none.properties.headers().unwrap();
+        assert_eq!(headers.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["mine"]);
+        assert_eq!((none.exchange.as_str(), none.body), ("dead", content.body));
     }
 
     #[test]

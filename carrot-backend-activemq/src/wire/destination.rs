@@ -43,6 +43,11 @@ impl WireDestination {
         WireDestination { kind: DestinationKind::Queue, name: name.into() }
     }
 
+    /// Returns whether the destination is several queues. No name of a queue has a comma.
+    pub(crate) fn is_composite(&self) -> bool {
+        self.kind == DestinationKind::Queue && self.name.contains(',')
+    }
+
     pub(crate) fn topic(name: impl Into<String>) -> WireDestination {
         WireDestination { kind: DestinationKind::Topic, name: name.into() }
     }

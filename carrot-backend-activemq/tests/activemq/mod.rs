@@ -1,8 +1,10 @@
 mod broker;
 mod cancelling;
 mod conformance;
+mod dead_letters;
 mod delays;
 mod exchanges;
 mod failed_messages;
 mod features;
 mod queue_removal;
+mod stopping;

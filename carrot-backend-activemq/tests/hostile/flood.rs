@@ -1,10 +1,13 @@
 //! Brokers that send without an end. The memory of the client stays bounded.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
+use carrot_core::backend::{Acknowledgement, PublishTag};
 use carrot_faults::ResourceUsage;
 
-use crate::scripted::{Consuming, ScriptedMessage, advisory};
+use crate::scripted::{CONSUMER_INFO, Consuming, QUEUE, ScriptedMessage, advisory};
+use crate::support::{FakeBroker, MESSAGE_PULL, SOON};
 
 /// The most memory that a flood may take, in bytes: that of other tests of this process included.
 const MOST: u64 = 256 << 20;
@@ -42,6 +45,29 @@ fn broker_that_sends_more_than_the_prefetch_is_left() {
     let message = ScriptedMessage { content: Some(&body), ..ScriptedMessage::default() };
     let text = flooded(&consuming, |_| message.dispatch(consuming.slot.0, consuming.slot.1));
     assert!(text.contains("more messages than the prefetch"), "{text}");
+}
+
+#[test]
+fn broker_that_answers_a_pull_twice_is_left() {
+    let broker = FakeBroker::answering(|socket, client| {
+        match client.kind {
+            CONSUMER_INFO if client.consumer().0 == -1 => {
+                let _ = socket.write_all(&advisory(QUEUE));
+            }
+            MESSAGE_PULL => {
+                let (session, consumer) = client.consumer();
+                let message = ScriptedMessage::default().dispatch(session, consumer);
+                let _ = socket.write_all(&message.repeat(2));
+            }
+            _ => {}
+        }
+        true
+    });
+    let channel = broker.open().unwrap();
+    // The second answer may arrive before the call has taken the first.
+    let _ = channel.get(QUEUE, Acknowledgement::Manual, SOON);
+    let error = channel.confirm(PublishTag(1), SOON).unwrap_err();
+    assert!(error.to_string().contains("more messages than the prefetch"), "{error}");
 }
 
 #[test]

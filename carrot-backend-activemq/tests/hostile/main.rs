@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod broken_input;
+mod cancelled;
 mod counts;
 mod flood;
 mod scripted;
@@ -10,3 +11,4 @@ mod scripted;
 #[allow(dead_code, reason = "other tests use the rest")]
 mod support;
 mod table;
+mod transactions;

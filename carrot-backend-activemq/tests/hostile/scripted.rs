@@ -78,6 +78,17 @@ impl ScriptedMessage<'_> {
     }
 }
 
+/// Returns the frame by which a broker removes a consumer.
+pub(crate) fn consumer_removal(session: i64, consumer: i64) -> Vec<u8> {
+    let mut octets = head(17);
+    // No destination.
+    octets.extend([0, 1, 1, 122, 0]);
+    octets.extend(session.to_be_bytes());
+    octets.extend(consumer.to_be_bytes());
+    octets.extend([0; 4 + 1 + 1 + 1]);
+    frame(&octets)
+}
+
 /// Returns a message id without a producer.
 fn message_id() -> Vec<u8> {
     let mut octets = vec![1, 110, 0];

@@ -5,11 +5,13 @@
 
 /// `scripts/test` leaves out this module if the machine cannot have ActiveMQ.
 mod activemq {
+    mod dead_letters;
     mod delayed;
     mod frozen;
     mod full;
     mod killed;
     mod network;
+    mod several_queues;
     mod without_statistics;
 }
 mod process;

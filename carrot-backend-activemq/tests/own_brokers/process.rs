@@ -71,11 +71,28 @@ impl OwnBroker {
 
     /// Starts the broker again with an option of its port without TLS.
     pub(crate) fn configure_port(&self, option: &str) {
-        let path = self.folder.join("conf/activemq.xml");
-        let text = fs::read_to_string(&path).unwrap();
         let address = format!("tcp://127.0.0.1:{}", self.port());
-        assert!(text.contains(&address), "no {address} in the configuration");
-        fs::write(path, text.replace(&address, &format!("{address}?{option}"))).unwrap();
+        self.configure(&address, &format!("{address}?{option}"));
+    }
+
+    /// Starts the broker again with a limit of the memory for the messages of a queue. No message
+    /// of the queue moves from memory to a file.
+    pub(crate) fn limit_queue(&self, queue: &str, bytes: usize) {
+        let entry = "<policyEntries>";
+        let limited = format!(
+            r#"{entry}<policyEntry queue="{queue}" memoryLimit="{bytes}">
+              <pendingQueuePolicy><vmQueueCursor/></pendingQueuePolicy>
+            </policyEntry>"#
+        );
+        self.configure(entry, &limited);
+    }
+
+    /// Starts the broker again with another text in its configuration.
+    pub(crate) fn configure(&self, present: &str, text: &str) {
+        let path = self.folder.join("conf/activemq.xml");
+        let configuration = fs::read_to_string(&path).unwrap();
+        assert!(configuration.contains(present), "no {present} in the configuration");
+        fs::write(path, configuration.replace(present, text)).unwrap();
         self.restart();
     }
 

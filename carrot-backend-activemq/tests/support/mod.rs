@@ -16,6 +16,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// The type octets of commands.
 pub(crate) const CONNECTION_INFO: u8 = 3;
 pub(crate) const PRODUCER_INFO: u8 = 6;
+pub(crate) const TRANSACTION_INFO: u8 = 7;
 pub(crate) const KEEP_ALIVE: u8 = 10;
 pub(crate) const MESSAGE_PULL: u8 = 20;
 pub(crate) const DISPATCH: u8 = 21;
@@ -123,6 +124,16 @@ impl ClientFrame {
                 return Some(ClientFrame { kind, id, needs_answer, octets });
             }
         }
+    }
+
+    /// Returns the last octet: the step of a transaction.
+    pub(crate) fn last(&self) -> u8 {
+        *self.octets.last().unwrap()
+    }
+
+    /// Returns whether the frame contains these octets.
+    pub(crate) fn contains(&self, octets: &[u8]) -> bool {
+        self.octets.windows(octets.len()).any(|window| window == octets)
     }
 
     /// Returns the numbers of the session and the consumer that a frame adds.

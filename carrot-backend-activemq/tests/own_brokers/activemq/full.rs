@@ -119,7 +119,7 @@ fn full_store_refuses_messages_until_it_has_room() {
 
 #[test]
 #[ignore = "needs ActiveMQ: run ./scripts/test"]
-fn dead_letter_for_a_full_broker_is_late_and_not_lost() {
+fn dead_letter_for_a_full_broker_is_not_lost_and_delays_no_consumer() {
     let broker = OwnBroker::start(&["--memory", "1mb"]);
     let connection = connect(&broker);
     connection.declare_queue("dead").unwrap();
@@ -133,24 +133,18 @@ fn dead_letter_for_a_full_broker_is_late_and_not_lost() {
     assert!(matches!(error, Error::Refused), "{error:?}");
     let started = Instant::now();
     rejected.reject().unwrap();
-    // The broker holds the dead letter back for 3 s, and all else of the connection.
     let drained = drain(&consumer);
     println!("dead letter: drained after {:?}", started.elapsed());
     assert!(started.elapsed() < SOON / 2, "{:?}", started.elapsed());
     assert!(drained >= taken, "{drained} of {taken}");
     let dead = connection.consumer("dead").build().unwrap();
-    let arrives_once = || match worker.fetch() {
+    let arrives_once = || match worker.fetch().unwrap() {
         // The broker had no room in time.
-        Err(error) => {
-            let text = error.to_string();
-            assert!(text.contains("the broker has not taken a dead letter"), "{text}");
-            false
-        }
-        Ok(Some(returned)) => {
+        Some(returned) => {
             returned.reject().unwrap();
             false
         }
-        Ok(None) => dead.fetch().unwrap().is_some_and(|letter| letter.ack().is_ok()),
+        None => dead.fetch().unwrap().is_some_and(|letter| letter.ack().is_ok()),
     };
     assert!(eventually(SOON, arrives_once), "the message is lost");
     assert!(dead.fetch().unwrap().is_none() && worker.fetch().unwrap().is_none());
