@@ -10,9 +10,9 @@
 //! ```
 //!
 //! The broker has to be ActiveMQ 5.14 or later, which speaks version 12 of OpenWire. Its advisories
-//! have to be on, which is the default. They name the queues that exist. The user
-//! needs the permission to read the topics `ActiveMQ.Advisory.Queue` and
-//! `ActiveMQ.Advisory.TempQueue`.
+//! have to be on, which is the default. They name the queues that exist. Connecting to a broker
+//! without them fails. The user needs the permission to read the topics `ActiveMQ.Advisory.Queue`
+//! and `ActiveMQ.Advisory.TempQueue`.
 //!
 //! # What works
 //!

@@ -7,9 +7,7 @@ use crate::wire::command::CommandBody;
 use crate::wire::delivery_commands::{ConsumerControl, MessageAck, MessagePull};
 use crate::wire::destination::WireDestination;
 use crate::wire::ids::{LocalTransactionId, MessageId, RemovedId, TransactionId};
-use crate::wire::setup_commands::{
-    ConsumerInfo, DestinationInfo, ProducerInfo, RemoveInfo, SessionInfo,
-};
+use crate::wire::setup_commands::{ConsumerInfo, ProducerInfo, RemoveInfo, SessionInfo};
 
 /// The consumers before which a pull receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +83,7 @@ impl ChannelCore {
             consumer: Some(self.link.consumer_id(self.session, slot)),
             destination: Some(destination.clone()),
             prefetch,
+            is_dispatch_async: true,
             has_no_range_acks: true,
             ..ConsumerInfo::default()
         }
@@ -168,11 +167,6 @@ impl ChannelCore {
 
     /// Adds or removes a queue.
     pub(crate) fn change_queue(&self, destination: &WireDestination, operation: u8) -> CommandBody {
-        CommandBody::Destination(DestinationInfo {
-            connection: Some(self.link.connection_id()),
-            destination: Some(destination.clone()),
-            operation,
-            ..DestinationInfo::default()
-        })
+        self.link.queue_change(destination, operation)
     }
 }

@@ -18,7 +18,6 @@ use crate::content::queue_name;
 use crate::exchanges::queue_rules::{BrokerQueueRules, stored_arguments};
 use crate::wire::command::CommandBody;
 use crate::wire::destination::{DestinationKind, WireDestination};
-use crate::wire::setup_commands::DestinationInfo;
 
 /// Returns whether the broker has told of a queue.
 pub(crate) fn is_known(link: &BrokerLink, queue: &WireDestination) -> bool {
@@ -27,8 +26,8 @@ pub(crate) fn is_known(link: &BrokerLink, queue: &WireDestination) -> bool {
 
 /// Returns whether a queue exists.
 ///
-/// The broker writes its notice of a new or a removed queue to every connection before it answers
-/// the one that has changed the queue. After one more round trip, all earlier notices have arrived.
+/// The broker queues its notice of a new or a removed queue for every connection before it answers
+/// the one that has changed the queue. After a barrier, all earlier notices have arrived.
 ///
 /// # Errors
 /// - [`Error::Timeout`]: the broker did not answer.
@@ -39,8 +38,7 @@ pub(crate) fn exists(
     queue: &WireDestination,
     deadline: CallDeadline,
 ) -> Result<bool> {
-    // The answer does not matter, only its order.
-    link.call(operation, CommandBody::Flush, deadline)?.map_err(|error| refusal(&error))?;
+    link.wait_for_deliveries(operation, deadline)?;
     Ok(is_known(link, queue))
 }
 
@@ -89,10 +87,9 @@ impl ChannelCore {
         })
     }
 
-    /// Waits for a round trip, after which all earlier notices have arrived.
+    /// Waits until all earlier notices have arrived.
     pub(crate) fn flush(&self, operation: &'static str, deadline: CallDeadline) -> Result<()> {
-        let answer = self.checked(self.link.call(operation, CommandBody::Flush, deadline))?;
-        answer.map_err(|exception| self.failed(refusal(&exception)))
+        self.checked(self.link.wait_for_deliveries(operation, deadline))
     }
 
     /// Ends the channel over an error of a declaration, unless nothing was sent.
@@ -165,8 +162,7 @@ impl ChannelCore {
         self.check()?;
         let name = format!("{}:{}", self.link.name, self.link.next_number());
         let destination = WireDestination::temporary_queue(name);
-        self.command("declare", self.change_queue(&destination, DestinationInfo::ADD), deadline)?;
-        self.check_told(&destination, deadline)?;
+        self.create(&destination, deadline)?;
         let name = queue_name::name_of(&destination).unwrap_or_default();
         Ok(QueueInfo::new(name.as_str(), 0, 0))
     }
@@ -184,29 +180,15 @@ impl ChannelCore {
         let arguments = stored_arguments(&queue.arguments);
         let exists = self.checked(exists(&self.link, "declare", &destination, deadline))?;
         self.declare_settings(name, arguments, exists, deadline)?;
-        if exists {
-            return Ok(destination);
+        if !exists {
+            self.create(&destination, deadline)?;
         }
-        self.create(name, deadline)
-    }
-
-    fn create(&self, queue: &str, deadline: CallDeadline) -> Result<WireDestination> {
-        let destination = WireDestination::queue(queue_name::escape(queue.as_bytes()));
-        let added = self.change_queue(&destination, DestinationInfo::ADD);
-        self.command("declare", added, deadline)?;
-        self.check_told(&destination, deadline)?;
         Ok(destination)
     }
 
-    /// Fails, and ends the channel, unless the broker has reported a queue.
-    fn check_told(&self, destination: &WireDestination, deadline: CallDeadline) -> Result<()> {
-        let is_told = is_known(&self.link, destination)
-            || self.checked(exists(&self.link, "declare", destination, deadline))?;
-        if is_told {
-            return Ok(());
-        }
-        let reason = "the broker does not tell which queues exist; set advisorySupport=\"true\"";
-        Err(self.failed(Error::Backend { reason: reason.into(), source: None }))
+    /// Creates a queue, and waits until it is known. An error ends the channel.
+    fn create(&self, destination: &WireDestination, deadline: CallDeadline) -> Result<()> {
+        self.declared(self.link.create_queue("declare", destination, deadline))
     }
 }
 

@@ -2,20 +2,20 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 
 use carrot_core::{Error, Result};
 use carrot_link::{CallDeadline, LinkCall, LinkLife};
-use carrot_listener::{OutgoingQueue, PeerStream};
+use carrot_listener::{OutgoingQueue, PeerStream, lock};
 
 use crate::connection::awaited_answer::{AnswerReceiver, AwaitedAnswer};
+use crate::connection::dispatch_barrier::DispatchBarrier;
 use crate::connection::handshake::{BrokerTraits, LOGIN};
 use crate::connection::linked_channel::{BrokerAnswer, LinkedChannel};
 use crate::connection::outgoing_frame::OutgoingFrame;
 use crate::connection::queue_directory::QueueDirectory;
 use crate::wire::command::{CommandBody, CommandHead, OpenWireCommand};
 use crate::wire::destination::WireDestination;
-use crate::wire::ids::{ConnectionId, ConsumerId, ProducerId, SessionId};
 use crate::wire::message::WireMessage;
 
 /// The session of the consumers that belong to no channel. Every connection has it.
@@ -30,6 +30,9 @@ pub(crate) struct BrokerLink {
     pub(crate) traits: BrokerTraits,
     pub(crate) outgoing: OutgoingQueue<OutgoingFrame>,
     pub(crate) queues: Mutex<QueueDirectory>,
+    /// Wakes threads that wait for a queue.
+    pub(crate) queues_changed: Condvar,
+    pub(crate) barrier: DispatchBarrier,
     last_command: AtomicI32,
     last_number: AtomicI64,
     pub(crate) life: LinkLife<BrokerLinkEntries>,
@@ -63,6 +66,8 @@ impl BrokerLink {
             traits,
             outgoing: OutgoingQueue::default(),
             queues: Mutex::default(),
+            queues_changed: Condvar::new(),
+            barrier: DispatchBarrier::default(),
             last_command: AtomicI32::new(LOGIN),
             last_number: AtomicI64::new(0),
             life,
@@ -82,22 +87,6 @@ impl BrokerLink {
                 return number;
             }
         }
-    }
-
-    pub(crate) fn connection_id(&self) -> ConnectionId {
-        ConnectionId { value: Some(self.name.clone()) }
-    }
-
-    pub(crate) fn session_id(&self, session: i64) -> SessionId {
-        SessionId { connection: Some(self.name.clone()), value: session }
-    }
-
-    pub(crate) fn consumer_id(&self, session: i64, value: i64) -> ConsumerId {
-        ConsumerId { connection: Some(self.name.clone()), session, value }
-    }
-
-    pub(crate) fn producer_id(&self, session: i64) -> ProducerId {
-        ProducerId { connection: Some(self.name.clone()), value: 1, session }
     }
 
     /// Sends a command that the broker does not answer.
@@ -268,6 +257,10 @@ impl BrokerLink {
         self.life.end(error, |error, entries| {
             self.outgoing.abandon();
             self.stream.shut_down();
+            self.barrier.end(error);
+            // Waiting threads hold the lock until they wait.
+            drop(lock(&self.queues));
+            self.queues_changed.notify_all();
             for channel in entries.channels.values().filter_map(Weak::upgrade) {
                 channel.lost(error);
             }

@@ -7,22 +7,21 @@ use std::time::Duration;
 use carrot_core::backend::{EventObservers, Role};
 use carrot_core::{Error, Result};
 use carrot_link::{CallDeadline, LinkLife, RoleLink, start_threads};
+use carrot_listener::lock;
 
 use crate::connection::broker_link::{BrokerLink, OWN_SESSION};
 use crate::connection::handshake::LoggedIn;
 use crate::connection::link_reader::{self, ADVISORIES, LinkIncoming, refusal};
 use crate::connection::link_writer;
 use crate::connection::outgoing_frame::OutgoingFrame;
-use crate::connection::queue_directory::QueueDirectory;
+use crate::connection::queue_creation::no_notices;
+use crate::connection::queue_directory::{MOST_UNACKNOWLEDGED, QueueDirectory};
 use crate::connection::scheduler::SchedulerProbe;
 use crate::connection::statistics::StatisticsPort;
 use crate::connection::table_port::TablePort;
 use crate::wire::command::{CommandBody, CommandHead, OpenWireCommand};
 use crate::wire::ids::RemovedId;
 use crate::wire::setup_commands::{ConsumerInfo, RemoveInfo};
-
-/// The most advisories that are not acknowledged.
-const UNACKNOWLEDGED_ADVISORIES: i32 = 32_766;
 
 /// A connection. Ends when the last handle is dropped.
 #[derive(Debug)]
@@ -71,8 +70,7 @@ impl LinkHandle {
     /// scheduler before the one about its queues, so both answers are known here.
     fn open(link: &Arc<BrokerLink>, deadline: CallDeadline) -> Result<LinkHandle> {
         let scheduler = SchedulerProbe::ask(link)?;
-        follow_queues(link, deadline)?;
-        let statistics = StatisticsPort::open(link)?;
+        let statistics = follow_queues(link, deadline)?;
         let (link, table) = (Arc::clone(link), TablePort::new(link));
         Ok(LinkHandle { link, scheduler, statistics, table })
     }
@@ -120,24 +118,40 @@ impl Drop for LinkHandle {
     }
 }
 
-/// Starts the consumer of the advisories about queues. The broker sends those of all present
-/// queues before its answer.
-fn follow_queues(link: &BrokerLink, deadline: CallDeadline) -> Result<()> {
-    let info = ConsumerInfo {
+/// Starts the consumer of the advisories about queues, and waits until all present queues are
+/// known. The own temporary queue shows whether the broker has advisories.
+fn follow_queues(link: &Arc<BrokerLink>, deadline: CallDeadline) -> Result<Arc<StatisticsPort>> {
+    let advisories = link.start(CommandBody::Consumer(ConsumerInfo {
         consumer: Some(link.consumer_id(OWN_SESSION, ADVISORIES)),
         destination: Some(QueueDirectory::topic()),
-        prefetch: UNACKNOWLEDGED_ADVISORIES,
-        has_no_range_acks: false,
+        prefetch: MOST_UNACKNOWLEDGED,
+        is_dispatch_async: true,
         ..ConsumerInfo::default()
-    };
-    let answer = link.call("connect", CommandBody::Consumer(info), deadline)?;
-    answer.map_err(|exception| match refusal(&exception) {
+    }))?;
+    let barrier = link.start(link.add_barrier())?;
+    let (statistics, temporary_queue) = StatisticsPort::open(link)?;
+    for consumer in [advisories, barrier] {
+        let answer = link.finish("connect", &consumer, deadline)?;
+        answer.map_err(|exception| no_advisories(refusal(&exception)))?;
+    }
+    // A user without the permission has no counts of queues.
+    let has_queue = link.finish("connect", &temporary_queue, deadline)?.is_ok();
+    link.wait_for_deliveries("connect", deadline)?;
+    if has_queue && !lock(&link.queues).contains(statistics.queue()) {
+        return Err(no_notices());
+    }
+    Ok(statistics)
+}
+
+/// Names the permission that a user lacks.
+fn no_advisories(error: Error) -> Error {
+    match error {
         Error::AccessRefused { reason } => Error::AccessRefused {
             reason: format!(
-                "the user may not read the topic ActiveMQ.Advisory.Queue, which tells the \
-                 queues: {reason}"
+                "the user may not read the topics ActiveMQ.Advisory.Queue and \
+                 ActiveMQ.Advisory.TempQueue, which tell the queues: {reason}"
             ),
         },
         other => other,
-    })
+    }
 }

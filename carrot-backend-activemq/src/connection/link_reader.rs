@@ -7,6 +7,7 @@ use carrot_core::{Error, Result};
 use carrot_listener::{TlsIncoming, lock};
 
 use crate::connection::broker_link::{BrokerLink, OWN_SESSION};
+use crate::connection::dispatch_barrier::BARRIER;
 use crate::connection::handshake::SHOWN;
 use crate::connection::linked_channel::Arrival;
 use crate::connection::queue_directory::{AdvisoryAck, MOST_BYTES, QueueDirectory};
@@ -110,8 +111,13 @@ fn handle(link: &BrokerLink, head: CommandHead, body: CommandBody) -> Result<()>
 
 fn deliver(link: &BrokerLink, dispatch: MessageDispatch) -> Result<()> {
     let Some(consumer) = dispatch.consumer else { return Ok(()) };
-    if consumer.session == OWN_SESSION && consumer.value == ADVISORIES {
-        return note_advisory(link, dispatch.message);
+    match (consumer.session, consumer.value) {
+        (OWN_SESSION, ADVISORIES) => return note_advisory(link, dispatch.message),
+        (OWN_SESSION, BARRIER) => {
+            link.barrier.passed();
+            return Ok(());
+        }
+        _ => {}
     }
     let Some(channel) = link.receiver(consumer.value) else { return Ok(()) };
     let redeliveries = dispatch.redeliveries.0;
@@ -128,6 +134,7 @@ fn note_advisory(link: &BrokerLink, advisory: Option<Box<WireMessage>>) -> Resul
         let mut queues = lock(&link.queues);
         (advisory.and_then(|message| queues.note(*message)), queues.is_too_large())
     };
+    link.queues_changed.notify_all();
     if is_too_large {
         let reason = format!("the broker has more names of queues than {MOST_BYTES} bytes");
         return Err(link.life.loss(reason));
@@ -139,12 +146,12 @@ fn note_advisory(link: &BrokerLink, advisory: Option<Box<WireMessage>>) -> Resul
 }
 
 fn acknowledge(link: &BrokerLink, ack: AdvisoryAck) {
-    let AdvisoryAck { last, count } = ack;
+    let AdvisoryAck { first, last, count } = ack;
     link.send(CommandBody::Ack(MessageAck {
         destination: Some(QueueDirectory::topic()),
         consumer: Some(link.consumer_id(OWN_SESSION, ADVISORIES)),
         kind: MessageAck::STANDARD,
-        first: Some(last.clone()),
+        first: Some(first),
         last: Some(last),
         count,
         ..MessageAck::default()

@@ -60,31 +60,33 @@ impl StatisticsPort {
         StatisticsPort { link, queue, state: Mutex::default(), found: Condvar::new() }
     }
 
-    /// Opens the temporary queue, and asks the plug-in for a first answer. Does not wait. A broker
-    /// without the plug-in drops the question, which goes to a topic.
+    /// Opens the temporary queue, and asks the plug-in for a first answer. Does not wait. Also
+    /// returns the call that creates the queue. A broker without the plug-in drops the question,
+    /// which goes to a topic.
     ///
     /// # Errors
     /// The error of the connection.
-    pub(crate) fn open(link: &Arc<BrokerLink>) -> Result<Arc<StatisticsPort>> {
+    pub(crate) fn open(link: &Arc<BrokerLink>) -> Result<(Arc<StatisticsPort>, StartedCall)> {
         let port = Arc::new(StatisticsPort::new(Arc::clone(link)));
         let weak = Arc::downgrade(&port) as Weak<dyn LinkedChannel>;
         link.add_channel(OWN_SESSION, Weak::clone(&weak))?;
         link.add_consumer(STATISTICS, Weak::clone(&weak));
+        let created = link.start(link.queue_change(&port.queue, DestinationInfo::ADD))?;
         port.probe(weak)?;
-        Ok(port)
+        Ok((port, created))
+    }
+
+    /// Returns the temporary queue for answers.
+    pub(crate) fn queue(&self) -> &WireDestination {
+        &self.queue
     }
 
     fn probe(&self, this: Weak<dyn LinkedChannel>) -> Result<()> {
         let link = &self.link;
-        link.send(CommandBody::Destination(DestinationInfo {
-            connection: Some(link.connection_id()),
-            destination: Some(self.queue.clone()),
-            operation: DestinationInfo::ADD,
-            ..DestinationInfo::default()
-        }));
         let consumer = CommandBody::Consumer(ConsumerInfo {
             consumer: Some(link.consumer_id(OWN_SESSION, STATISTICS)),
             destination: Some(self.queue.clone()),
+            is_dispatch_async: true,
             ..ConsumerInfo::default()
         });
         // A user who may not consume gets no answer to a pull.

@@ -23,6 +23,7 @@ impl TablePort {
     pub(crate) fn consumer(&self, number: i64) -> ConsumerInfo {
         ConsumerInfo {
             consumer: Some(self.link.consumer_id(TABLE_SESSION, number)),
+            is_dispatch_async: true,
             has_no_range_acks: true,
             ..ConsumerInfo::default()
         }

@@ -100,10 +100,10 @@ impl TablePort {
         Ok(Arc::clone(&state.table))
     }
 
-    /// Returns the table after one more round trip.
+    /// Returns the table after a barrier.
     ///
-    /// The broker writes a new table to every connection before it answers the one that has
-    /// changed it. After the round trip, all earlier tables have arrived.
+    /// The broker queues a new table for every connection before it answers the one that has
+    /// changed it. After the barrier, all earlier tables have arrived.
     ///
     /// # Errors
     /// As [`table`](TablePort::table).
@@ -113,9 +113,7 @@ impl TablePort {
         deadline: CallDeadline,
     ) -> Result<Arc<RoutingDefinitions>> {
         self.open(operation, deadline)?;
-        self.link
-            .call(operation, CommandBody::Flush, deadline)?
-            .map_err(|exception| refusal(&exception))?;
+        self.link.wait_for_deliveries(operation, deadline)?;
         if !lock(&self.link.queues).contains(&table_queue()) {
             // Someone has deleted the table.
             let mut state = lock(&self.state);

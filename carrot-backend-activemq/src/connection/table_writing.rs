@@ -16,27 +16,18 @@ use crate::wire::delivery_commands::MessageAck;
 use crate::wire::destination::WireDestination;
 use crate::wire::ids::{ConnectionId, LocalTransactionId, MessageId, TransactionId};
 use crate::wire::message::{MessageKind, WireMessage};
-use crate::wire::setup_commands::{DestinationInfo, TransactionInfo};
+use crate::wire::setup_commands::TransactionInfo;
 
 impl TablePort {
     /// Creates the queue, and sends the initial table.
     pub(crate) fn create(&self, operation: &'static str, deadline: CallDeadline) -> Result<()> {
         let queue = table_queue();
-        let added = CommandBody::Destination(DestinationInfo {
-            connection: Some(self.link.connection_id()),
-            destination: Some(queue.clone()),
-            operation: DestinationInfo::ADD,
-            ..DestinationInfo::default()
-        });
-        let answer = self.link.call(operation, added, deadline)?;
-        answer.map_err(|exception| refusal(&exception))?;
+        // Without the notice, the next change would create another table.
+        self.link.create_queue(operation, &queue, deadline)?;
         let initial = RoutingDefinitions { revision: now(), ..RoutingDefinitions::default() };
         let message = self.table_message(&initial, queue, None)?;
         let sent = self.link.call_message(operation, message, deadline)?;
-        sent.map_err(|exception| refusal(&exception))?;
-        // The notice of the new queue has arrived after one more round trip.
-        let answer = self.link.call(operation, CommandBody::Flush, deadline)?;
-        answer.map_err(|exception| refusal(&exception))
+        sent.map_err(|exception| refusal(&exception))
     }
 
     /// Replaces the held table messages by the changed table.

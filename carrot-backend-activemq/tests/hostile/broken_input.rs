@@ -3,7 +3,8 @@
 use carrot_core::backend::Extent;
 
 use crate::scripted::{Consuming, EXCEPTION_RESPONSE, RESPONSE, ScriptedMessage, head, text};
-use crate::support::{DISPATCH, SOON, frame};
+use crate::support::dispatches::DISPATCH;
+use crate::support::{SOON, frame};
 
 fn consuming() -> Consuming {
     Consuming::start()

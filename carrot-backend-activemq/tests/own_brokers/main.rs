@@ -12,6 +12,8 @@ mod activemq {
     mod killed;
     mod network;
     mod several_queues;
+    mod unread;
+    mod without_advisories;
     mod without_statistics;
 }
 mod process;

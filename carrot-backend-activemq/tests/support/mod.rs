@@ -1,5 +1,7 @@
 //! A broker whose answers a test writes.
 
+pub(crate) mod dispatches;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -10,6 +12,8 @@ use carrot_backend_activemq::ActiveMqConnector;
 use carrot_core::backend::{Backend, ChannelOptions, Connector};
 use carrot_core::{ConnectionOptions, Result};
 
+use dispatches::{ScriptedMessage, empty_dispatch};
+
 /// A deadline that no call reaches.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
@@ -17,13 +21,15 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) const CONNECTION_INFO: u8 = 3;
 pub(crate) const PRODUCER_INFO: u8 = 6;
 pub(crate) const TRANSACTION_INFO: u8 = 7;
+pub(crate) const DESTINATION_INFO: u8 = 8;
 pub(crate) const KEEP_ALIVE: u8 = 10;
 pub(crate) const MESSAGE_PULL: u8 = 20;
-pub(crate) const DISPATCH: u8 = 21;
 pub(crate) const BYTES_MESSAGE: u8 = 24;
 
 /// The session and the number of the consumer of counts.
 pub(crate) const STATISTICS: (i64, i64) = (-1, -1);
+/// The session and the consumer of the barrier.
+const BARRIER: (i64, i64) = (-1, -2);
 
 /// A peer on a free port, which serves one connection on a thread.
 pub(crate) struct FakeBroker {
@@ -54,7 +60,8 @@ impl FakeBroker {
         })
     }
 
-    /// Accepts the login, and answers each command with success until `handle` returns `false`. The
+    /// Accepts the login, and answers each command with success until `handle` returns `false`.
+    /// Announces the queues that the client creates, and answers the pulls of its barrier. The
     /// broker counts no messages.
     pub(crate) fn answering(
         mut handle: impl FnMut(&mut TcpStream, &ClientFrame) -> bool + Send + 'static,
@@ -74,6 +81,8 @@ impl FakeBroker {
         FakeBroker::new(move |mut socket| {
             socket.write_all(&wire_format(12)).unwrap();
             while let Some(frame) = ClientFrame::read(&mut socket) {
+                // The client may have closed the socket.
+                let _ = socket.write_all(&frame.deliveries());
                 if !handle(&mut socket, &frame) {
                     return;
                 }
@@ -136,6 +145,18 @@ impl ClientFrame {
         self.octets.windows(octets.len()).any(|window| window == octets)
     }
 
+    /// Returns what a broker delivers because of a frame.
+    fn deliveries(&self) -> Vec<u8> {
+        match self.kind {
+            DESTINATION_INFO => {
+                let command = Some(&*self.octets);
+                ScriptedMessage { command, ..ScriptedMessage::default() }.dispatch(-1, 0)
+            }
+            MESSAGE_PULL if self.consumer() == BARRIER => empty_dispatch(BARRIER.0, BARRIER.1),
+            _ => Vec::new(),
+        }
+    }
+
     /// Returns the numbers of the session and the consumer that a frame adds.
     pub(crate) fn consumer(&self) -> (i64, i64) {
         // The head, and the id of the consumer, which begins with the name of the connection.
@@ -155,16 +176,6 @@ pub(crate) fn frame(octets: &[u8]) -> Vec<u8> {
 /// Returns a wire format without options.
 pub(crate) fn wire_format(version: u8) -> Vec<u8> {
     frame(&[b"\x01ActiveMQ\0\0\0", &[version][..], b"\0"].concat())
-}
-
-/// Returns the frame without a message: the answer that a queue is empty.
-pub(crate) fn empty_dispatch(session: i64, consumer: i64) -> Vec<u8> {
-    let mut octets = vec![DISPATCH, 0, 0, 0, 0, 0, 1, 122, 0];
-    octets.extend(session.to_be_bytes());
-    octets.extend(consumer.to_be_bytes());
-    // No destination, no message, and no redeliveries.
-    octets.extend([0; 1 + 1 + 4]);
-    frame(&octets)
 }
 
 pub(crate) fn response(id: i32) -> Vec<u8> {
