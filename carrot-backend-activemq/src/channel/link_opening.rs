@@ -1,8 +1,6 @@
 //! Opens the connections of a connector.
 
-use std::collections::hash_map::RandomState;
 use std::fmt::Display;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use carrot_core::backend::{EventObservers, Role};
@@ -11,6 +9,7 @@ use carrot_link::CallDeadline;
 
 use crate::connection::connecting::connect;
 use crate::connection::link_handle::LinkHandle;
+use crate::connection::random_number::random_number;
 
 /// Opens a connection. `purpose` is a part of its name at the broker.
 ///
@@ -30,13 +29,11 @@ pub(crate) fn open_link(
 
 /// Returns a name that no other connection to the broker has.
 fn connection_name(name: &str, purpose: impl Display) -> String {
-    // Each state has random keys.
-    let random = || RandomState::new().build_hasher().finish();
     let name = if name.is_empty() { "carrot" } else { name };
     let plain = |character: char| match character {
         character if character.is_ascii_alphanumeric() => character,
         _ => '-',
     };
     let name: String = name.chars().take(40).map(plain).collect();
-    format!("{name}-{purpose}-{:016x}{:016x}", random(), random())
+    format!("{name}-{purpose}-{:016x}{:016x}", random_number(), random_number())
 }

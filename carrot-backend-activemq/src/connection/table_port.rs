@@ -2,24 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, Weak};
-use std::time::{Duration, Instant};
 
-use carrot_core::backend::Printable;
 use carrot_core::{Error, Result};
 use carrot_link::CallDeadline;
 use carrot_listener::{lock, wait_until};
 
 use crate::connection::broker_link::BrokerLink;
+use crate::connection::known_table::{KnownTable, unreadable};
 use crate::connection::link_reader::refusal;
 use crate::connection::linked_channel::{Arrival, BrokerAnswer, LinkedChannel};
 use crate::connection::table_arrivals::{TABLE_QUEUE, TableArrivals};
 use crate::exchanges::routing_definitions::RoutingDefinitions;
-use crate::exchanges::table_octets::read_table;
 use crate::wire::command::CommandBody;
 use crate::wire::delivery_commands::MessageAck;
 use crate::wire::destination::WireDestination;
 use crate::wire::ids::MessageId;
-use crate::wire::message::WireMessage;
 use crate::wire::setup_commands::{ConsumerInfo, ProducerInfo, SessionInfo};
 
 /// The topic that every new table is published to.
@@ -30,10 +27,6 @@ pub(crate) const TABLE_SESSION: i64 = -2;
 const CHANGES: i64 = -2;
 /// The most notices that are not acknowledged.
 const PREFETCH: i32 = 1000;
-/// The number of times that a queue without a table message is read.
-const READ_ROUNDS: u32 = 10;
-/// The time between them.
-const READ_PAUSE: Duration = Duration::from_millis(50);
 
 /// The table of exchanges, as one connection knows it. Opened at its first use.
 #[derive(Debug)]
@@ -47,9 +40,7 @@ pub(crate) struct TablePort {
 #[derive(Debug, Default)]
 pub(crate) struct TablePortState {
     phase: TablePhase,
-    table: Arc<RoutingDefinitions>,
-    /// The reason why the newest table message cannot be read.
-    unreadable: Option<String>,
+    pub(crate) known: KnownTable,
     /// The arrivals of consumers that browse or pull.
     pub(crate) arrivals: HashMap<i64, TableArrivals>,
 }
@@ -92,12 +83,14 @@ impl TablePort {
         deadline: CallDeadline,
     ) -> Result<Arc<RoutingDefinitions>> {
         self.open(operation, deadline)?;
-        let state = lock(&self.state);
-        if let Some(reason) = &state.unreadable {
-            let reason = format!("the table of exchanges in {TABLE_QUEUE} is unreadable: {reason}");
-            return Err(Error::Backend { reason, source: None });
+        if lock(&self.state).known.is_stale {
+            self.read(operation, deadline)?;
         }
-        Ok(Arc::clone(&state.table))
+        let known = &lock(&self.state).known;
+        if let Some(reason) = &known.unreadable {
+            return Err(unreadable(reason));
+        }
+        Ok(Arc::clone(&known.table))
     }
 
     /// Returns the table after a barrier.
@@ -116,16 +109,14 @@ impl TablePort {
         self.link.wait_for_deliveries(operation, deadline)?;
         if !lock(&self.link.queues).contains(&table_queue()) {
             // Someone has deleted the table.
-            let mut state = lock(&self.state);
-            state.table = Arc::default();
-            state.unreadable = None;
+            self.note_missing();
         }
         self.table(operation, deadline)
     }
 
     /// Returns the table as it is known; the empty one if it is not known.
     pub(crate) fn known_table(&self) -> Arc<RoutingDefinitions> {
-        Arc::clone(&lock(&self.state).table)
+        Arc::clone(&lock(&self.state).known.table)
     }
 
     fn open(&self, operation: &'static str, deadline: CallDeadline) -> Result<()> {
@@ -175,54 +166,6 @@ impl TablePort {
         self.read(operation, deadline)
     }
 
-    /// Reads the table, if there is one. While a change is committed, its queue looks empty.
-    fn read(&self, operation: &'static str, deadline: CallDeadline) -> Result<()> {
-        for _ in 0..READ_ROUNDS {
-            if !lock(&self.link.queues).contains(&table_queue()) {
-                return Ok(());
-            }
-            let messages = self.browse(operation, deadline)?;
-            messages.iter().for_each(|message| self.note(message));
-            if !messages.is_empty() || self.is_known_within(READ_PAUSE) {
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits until a table is known. Returns `false` if `time` passed first.
-    fn is_known_within(&self, time: Duration) -> bool {
-        let end = Instant::now() + time;
-        let mut state = lock(&self.state);
-        let mut passed = false;
-        while state.table.revision == 0 && state.unreadable.is_none() && !passed {
-            (state, passed) = wait_until(&self.changed, state, end);
-        }
-        state.table.revision != 0 || state.unreadable.is_some()
-    }
-
-    /// Notes a table message, unless a newer one is known.
-    pub(crate) fn note(&self, message: &WireMessage) {
-        match read_table(message.content.as_deref().unwrap_or_default()) {
-            Ok(table) => self.note_table(Arc::new(table)),
-            Err(reason) => {
-                let reason = Printable::new(255, reason).to_string();
-                lock(&self.state).unreadable = Some(reason);
-            }
-        }
-    }
-
-    /// Notes a table, unless a newer one is known.
-    pub(crate) fn note_table(&self, table: Arc<RoutingDefinitions>) {
-        let mut state = lock(&self.state);
-        if table.revision > state.table.revision {
-            state.table = table;
-            state.unreadable = None;
-            drop(state);
-            self.changed.notify_all();
-        }
-    }
-
     fn acknowledge_notice(&self, message: &MessageId) {
         self.link.send(CommandBody::Ack(MessageAck {
             destination: Some(WireDestination::topic(TABLE_TOPIC)),
@@ -242,7 +185,7 @@ impl LinkedChannel for TablePort {
     fn arrived(&self, consumer: i64, arrival: Option<Arrival>) {
         if consumer == CHANGES {
             let Some(arrival) = arrival else { return };
-            self.note(&arrival.message);
+            self.note_notice(&arrival.message);
             if let Some(message) = &arrival.message.id {
                 self.acknowledge_notice(message);
             }

@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use carrot_core::backend::Printable;
-use carrot_core::{Error, Result};
+use carrot_core::Result;
 use carrot_link::CallDeadline;
 use carrot_listener::lock;
 
+use crate::connection::known_table::{union_of, unreadable};
 use crate::connection::link_reader::refusal;
-use crate::connection::table_arrivals::TABLE_QUEUE;
-use crate::connection::table_port::{TABLE_SESSION, TablePort, table_queue};
+use crate::connection::table_port::{TABLE_SESSION, TablePort, no_access, table_queue};
 use crate::exchanges::routing_definitions::RoutingDefinitions;
-use crate::exchanges::table_octets::read_table;
 use crate::wire::command::CommandBody;
 use crate::wire::delivery_commands::MessagePull;
 use crate::wire::ids::MessageId;
@@ -20,8 +18,9 @@ use crate::wire::setup_commands::ConsumerInfo;
 
 /// The time for which the broker waits for a table message.
 const PULL_PATIENCE: Duration = Duration::from_millis(500);
-/// The number of times that the queue has to look empty before a table is created in it.
-const EMPTY_ROUNDS: u32 = 2;
+/// The number of times that the queue has to look empty, without a notice of a change between them,
+/// before a table is created in it.
+const EMPTY_ROUNDS: u32 = 3;
 
 /// The table messages that a change holds.
 pub(crate) struct HeldTable {
@@ -60,16 +59,21 @@ impl TablePort {
             ..self.consumer(consumer)
         };
         let answer = self.link.call(operation, CommandBody::Consumer(info), deadline)?;
-        answer.map_err(|exception| refusal(&exception))?;
-        let mut empty_rounds = 0;
+        answer.map_err(|exception| no_access(refusal(&exception)))?;
+        let (mut empty_rounds, mut seen) = (0, self.notices());
         loop {
             self.pull_table(consumer, PULL_PATIENCE.min(deadline.left()));
             let Some(first) = self.arrival(operation, consumer, deadline)? else {
                 // Another client holds the table, or there is none. While a change is committed,
                 // the queue looks empty.
-                let is_empty = self.known_table().revision == 0
-                    && self.browse(operation, deadline)?.is_empty();
-                empty_rounds = if is_empty { empty_rounds + 1 } else { 0 };
+                let is_empty = self.browse(operation, deadline)?.is_empty();
+                let notices = self.notices();
+                empty_rounds = match is_empty {
+                    false => 0,
+                    true if notices == seen => empty_rounds + 1,
+                    true => 1,
+                };
+                seen = notices;
                 if empty_rounds == EMPTY_ROUNDS {
                     return Ok(None);
                 }
@@ -140,25 +144,10 @@ impl TablePort {
     }
 }
 
-/// Returns the union of the tables of several messages.
 fn held_table(consumer: i64, messages: &[WireMessage]) -> Result<HeldTable> {
-    let mut table: Option<RoutingDefinitions> = None;
-    for message in messages {
-        let octets = message.content.as_deref().unwrap_or_default();
-        let read = read_table(octets).map_err(|reason| Error::Backend {
-            reason: format!(
-                "the table of exchanges in {TABLE_QUEUE} is unreadable: {}",
-                Printable::new(255, reason)
-            ),
-            source: None,
-        })?;
-        match &mut table {
-            None => table = Some(read),
-            Some(table) => table.add_missing(&read),
-        }
-    }
+    let table = union_of(messages).map_err(|reason| unreadable(&reason))?;
     let messages = messages.iter().filter_map(|message| message.id.clone()).collect();
-    Ok(HeldTable { consumer, messages, table: table.unwrap_or_default() })
+    Ok(HeldTable { consumer, messages, table })
 }
 
 /// Returns whether two ids name the same message. The broker adds a number to one of them.

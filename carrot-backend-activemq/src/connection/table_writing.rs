@@ -6,8 +6,11 @@ use carrot_core::{Error, Result};
 use carrot_link::CallDeadline;
 
 use crate::connection::link_reader::refusal;
+use crate::connection::random_number::random_number;
 use crate::connection::table_arrivals::TABLE_QUEUE;
-use crate::connection::table_port::{TABLE_SESSION, TABLE_TOPIC, TablePort, table_queue};
+use crate::connection::table_port::{
+    TABLE_SESSION, TABLE_TOPIC, TablePort, no_access, table_queue,
+};
 use crate::connection::table_taking::HeldTable;
 use crate::exchanges::routing_definitions::RoutingDefinitions;
 use crate::exchanges::table_octets::write_table;
@@ -23,11 +26,13 @@ impl TablePort {
     pub(crate) fn create(&self, operation: &'static str, deadline: CallDeadline) -> Result<()> {
         let queue = table_queue();
         // Without the notice, the next change would create another table.
-        self.link.create_queue(operation, &queue, deadline)?;
-        let initial = RoutingDefinitions { revision: now(), ..RoutingDefinitions::default() };
+        self.link.create_queue(operation, &queue, deadline).map_err(no_access)?;
+        // Beside a table that others have changed, the number of that one is valid.
+        let (id, revision) = (random_number().cast_signed(), 1);
+        let initial = RoutingDefinitions { id, revision, ..RoutingDefinitions::default() };
         let message = self.table_message(&initial, queue, None)?;
         let sent = self.link.call_message(operation, message, deadline)?;
-        sent.map_err(|exception| refusal(&exception))
+        sent.map_err(|exception| no_access(refusal(&exception)))
     }
 
     /// Replaces the held table messages by the changed table.
@@ -46,12 +51,19 @@ impl TablePort {
         let message = self.table_message(&held.table, everywhere, Some(transaction.clone()))?;
         let step = |step| transaction_step(self.link.connection_id(), &transaction, step);
         self.link.send(step(TransactionInfo::BEGIN));
-        self.link.send_message(self.link.message_frame(message), None)?;
+        // The answer to the commit would not tell which permission is missing.
+        let sent = self.link.call_message(operation, message, deadline)?;
+        sent.map_err(|exception| {
+            // The broker keeps the transaction, and the table, until the end of the connection.
+            self.link.send(step(TransactionInfo::ROLLBACK));
+            no_access(refusal(&exception))
+        })?;
         for message in &held.messages {
             self.link.send(self.consumed_table(held.consumer, message, Some(&transaction)));
         }
         let commit = step(TransactionInfo::COMMIT);
-        self.link.call(operation, commit, deadline)?.map_err(|exception| refusal(&exception))
+        let answer = self.link.call(operation, commit, deadline)?;
+        answer.map_err(|exception| no_access(refusal(&exception)))
     }
 
     pub(crate) fn consumed_table(
@@ -126,8 +138,7 @@ pub(crate) fn transaction_step(
     })
 }
 
-/// Returns the time in milliseconds since the Unix epoch. A table that is created again has a
-/// higher number than its predecessor.
+/// Returns the time in milliseconds since the Unix epoch.
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

@@ -10,7 +10,10 @@ use carrot_routing::{
 /// The exchanges, bindings and settings of queues.
 #[derive(Debug)]
 pub(crate) struct RoutingDefinitions {
-    /// The number of the table message. Each change takes a higher one.
+    /// A random number, which all successors of a table have. A table that is created again has
+    /// another one.
+    pub(crate) id: i64,
+    /// The number of the table message. Each change takes the next one.
     pub(crate) revision: i64,
     pub(crate) routing: RoutingTable<NamedQueue>,
     /// The arguments of queues that have some, by the names of the queues.
@@ -21,6 +24,7 @@ impl Default for RoutingDefinitions {
     /// Returns the predeclared exchanges.
     fn default() -> RoutingDefinitions {
         let mut definitions = RoutingDefinitions {
+            id: 0,
             revision: 0,
             routing: RoutingTable::new(NumberMatch::WithinKinds),
             queues: BTreeMap::new(),
@@ -33,6 +37,16 @@ impl Default for RoutingDefinitions {
 }
 
 impl RoutingDefinitions {
+    /// Returns whether one table succeeds the other one.
+    pub(crate) fn is_of(&self, other: &RoutingDefinitions) -> bool {
+        self.id == other.id
+    }
+
+    /// Returns whether this table is the next one of another.
+    pub(crate) fn follows(&self, other: &RoutingDefinitions) -> bool {
+        self.is_of(other) && other.revision.checked_add(1) == Some(self.revision)
+    }
+
     /// Adds an exchange. Returns `false` if its type is no standard one.
     pub(crate) fn add_exchange(&mut self, exchange: Exchange) -> bool {
         let Some(behaviour) = ExchangeBehaviour::of(&exchange.kind) else { return false };
@@ -66,11 +80,15 @@ impl RoutingDefinitions {
 
     /// Returns whether a binding or a setting names a queue.
     pub(crate) fn mentions(&self, queue: &str) -> bool {
-        self.queues.contains_key(queue)
-            || self.bindings().any(|binding| match binding.destination {
-                Destination::Queue(name) => name == queue,
-                Destination::Exchange(_) => false,
-            })
+        self.queues.contains_key(queue) || self.has_bindings_to(queue)
+    }
+
+    /// Returns whether a binding names a queue.
+    pub(crate) fn has_bindings_to(&self, queue: &str) -> bool {
+        self.bindings().any(|binding| match binding.destination {
+            Destination::Queue(name) => name == queue,
+            Destination::Exchange(_) => false,
+        })
     }
 
     /// Removes a queue: its settings, its bindings, and exchanges that delete themselves then.
@@ -95,7 +113,9 @@ impl RoutingDefinitions {
         for (queue, arguments) in &other.queues {
             self.queues.entry(queue.clone()).or_insert_with(|| arguments.clone());
         }
-        self.revision = self.revision.max(other.revision);
+        if other.revision > self.revision {
+            (self.id, self.revision) = (other.id, other.revision);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! The body is a property list of AMQP 0-9-1 with these headers:
 //!
 //! * `version`: 1;
+//! * `id`: a random number, which the table has since its creation;
 //! * `revision`: the number of the change;
 //! * `exchanges`: tables with `name`, `type`, `durable`, `auto-delete`, `internal`, `arguments`;
 //! * `bindings`: tables with `source`, `queue` or `exchange`, `key`, `arguments`;
@@ -40,6 +41,7 @@ pub(crate) fn write_table(definitions: &RoutingDefinitions) -> Result<Vec<u8>, S
     }
     write_headers(Headers::from([
         ("version", Value::I64(TABLE_VERSION)),
+        ("id", Value::I64(definitions.id)),
         ("revision", Value::I64(definitions.revision)),
         ("exchanges", Value::Array(exchanges)),
         ("bindings", Value::Array(bindings)),
@@ -98,8 +100,9 @@ pub(crate) fn read_table(octets: &[u8]) -> Result<RoutingDefinitions, String> {
         let version = version.map_or("no version".into(), |number| format!("the version {number}"));
         return Err(format!("it has {version}, and this program reads version {TABLE_VERSION}"));
     }
-    let revision = table.get("revision").and_then(Value::as_i64).unwrap_or_default();
-    let mut definitions = RoutingDefinitions { revision, ..RoutingDefinitions::default() };
+    let number = |name| table.get(name).and_then(Value::as_i64).unwrap_or_default();
+    let (id, revision) = (number("id"), number("revision"));
+    let mut definitions = RoutingDefinitions { id, revision, ..RoutingDefinitions::default() };
     for exchange in entries(&table, "exchanges") {
         let exchange = read_exchange(exchange)?;
         if !definitions.add_exchange(exchange) {
@@ -167,7 +170,8 @@ mod tests {
     use super::*;
 
     fn example() -> RoutingDefinitions {
-        let mut definitions = RoutingDefinitions { revision: 12, ..RoutingDefinitions::default() };
+        let numbers = RoutingDefinitions { id: 7, revision: 12, ..RoutingDefinitions::default() };
+        let mut definitions = numbers;
         definitions.add_exchange(Exchange::topic("events").transient().alternate_exchange("lost"));
         definitions.add_exchange(Exchange::headers("é").internal().auto_delete());
         let matching = Binding::queue("é", "q", "").argument("x-match", "any");
@@ -195,7 +199,7 @@ mod tests {
     fn table_is_read_as_written() {
         let written = example();
         let read = read_table(&write_table(&written).unwrap()).unwrap();
-        assert_eq!(read.revision, 12);
+        assert_eq!((read.id, read.revision), (7, 12));
         assert_eq!(read.declared_exchanges(), written.declared_exchanges());
         assert_eq!(sorted_bindings(&read), sorted_bindings(&written));
         assert_eq!(sorted_bindings(&read).len(), 4);

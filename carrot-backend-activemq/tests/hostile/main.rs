@@ -11,4 +11,5 @@ mod scripted;
 #[allow(dead_code, reason = "other tests use the rest")]
 mod support;
 mod table;
+mod table_notices;
 mod transactions;

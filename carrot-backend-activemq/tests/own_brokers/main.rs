@@ -11,6 +11,7 @@ mod activemq {
     mod full;
     mod killed;
     mod network;
+    mod permissions;
     mod several_queues;
     mod unread;
     mod without_advisories;

@@ -69,6 +69,11 @@ impl OwnBroker {
         self.options().addresses().next().unwrap().1
     }
 
+    /// Returns the user who may use few queues.
+    pub(crate) fn limited_options(&self) -> ConnectionOptions {
+        self.variable("CARROT_TEST_ACTIVEMQ_LIMITED_URL").parse().unwrap()
+    }
+
     /// Starts the broker again with an option of its port without TLS.
     pub(crate) fn configure_port(&self, option: &str) {
         let address = format!("tcp://127.0.0.1:{}", self.port());
