@@ -167,7 +167,8 @@ impl ChannelCore {
         Ok(QueueInfo::new(name.as_str(), 0, 0))
     }
 
-    /// Declares a queue. Its settings are stored first, since its first message needs them.
+    /// Declares a queue. Its settings are stored first, since its first message needs them, and
+    /// compared again once the queue exists: another client may have declared it meanwhile.
     fn declare_named(
         &self,
         name: &str,
@@ -178,10 +179,13 @@ impl ChannelCore {
         self.check_reserved(&destination)?;
         BrokerQueueRules::new(name, &queue.arguments).map_err(|error| self.ended_by(error))?;
         let arguments = stored_arguments(&queue.arguments);
-        let exists = self.checked(exists(&self.link, "declare", &destination, deadline))?;
-        self.declare_settings(name, arguments, exists, deadline)?;
-        if !exists {
+        if self.checked(exists(&self.link, "declare", &destination, deadline))? {
+            self.compare_settings(name, &arguments, deadline)?;
+            return Ok(destination);
+        }
+        if !self.store_settings(name, &arguments, deadline)? {
             self.create(&destination, deadline)?;
+            self.confirm_settings(name, &arguments, deadline)?;
         }
         Ok(destination)
     }

@@ -91,6 +91,18 @@ impl RoutingDefinitions {
         })
     }
 
+    /// Returns the settings of a queue; empty if it has none.
+    pub(crate) fn settings(&self, queue: &str) -> Headers {
+        self.queues.get(queue).cloned().unwrap_or_default()
+    }
+
+    /// Stores the settings of a queue, if it has some.
+    pub(crate) fn set_settings(&mut self, queue: &str, arguments: &Headers) {
+        if !arguments.is_empty() {
+            self.queues.insert(queue.into(), arguments.clone());
+        }
+    }
+
     /// Removes a queue: its settings, its bindings, and exchanges that delete themselves then.
     pub(crate) fn forget_queue(&mut self, name: &str) {
         self.queues.remove(name);

@@ -1,3 +1,4 @@
+mod at_once;
 mod broker;
 mod cancelling;
 mod conformance;
