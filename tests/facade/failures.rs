@@ -147,7 +147,6 @@ on_both_backends! {
         assert_eq!((ready(connection, &queue.name), ready(connection, &dead.name)), (0, 0));
     }
 
-    #[differs_on_activemq(failed_messages_wait_in_the_process)]
     fn copy_keeps_contents_and_reaches_no_other_queue(connection: &Connection) {
         let (queue, _) = with_parking();
         let other = crate::support::queue();
@@ -209,7 +208,6 @@ on_both_backends! {
         assert_eq!(ready(connection, &other.name), 0);
     }
 
-    #[differs_on_activemq(failed_messages_wait_in_the_process)]
     fn message_fail_without_handler_retries(connection: &Connection) {
         let (queue, parking) = with_parking();
         let consumer = connection.consumer(&queue).retry(Retry::fixed(4 * SHORTEST).attempts(2)).build().unwrap();

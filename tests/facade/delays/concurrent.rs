@@ -13,20 +13,21 @@ const SENDERS: usize = 3;
 const QUEUES: usize = 3;
 
 on_both_backends! {
-    #[without_activemq("delay")]
     fn missing_queue_of_one_thread_fails_no_delayed_message_of_another(connection: &Connection) {
         let publisher = connection.publisher().routing_key("unused").build().unwrap();
         let (missing, known) = (unique("missing"), queue());
         connection.declare_queue(&known).unwrap();
         publisher.message().routing_key(&known.name).delay(DELAY).send("x").unwrap();
+        let queues: Vec<_> = (0..SENDERS * QUEUES).map(|_| queue()).collect();
         let sending = AtomicUsize::new(SENDERS);
         let deadline = Instant::now() + 3 * SOON;
         thread::scope(|scope| {
-            for _ in 0..SENDERS {
-                scope.spawn(|| {
-                    for _ in 0..QUEUES {
-                        let queue = queue();
-                        connection.declare_queue(&queue).unwrap();
+            for queues in queues.chunks(QUEUES) {
+                let sending = &sending;
+                let publisher = &publisher;
+                scope.spawn(move || {
+                    for queue in queues {
+                        connection.declare_queue(queue).unwrap();
                         let message = publisher.message().routing_key(&queue.name);
                         let sent = message.delay(DELAY).send("x");
                         sending.fetch_sub(usize::from(sent.is_err()), Ordering::Relaxed);

@@ -9,7 +9,6 @@ use super::{SHORTEST, with_parking};
 use crate::support::{SOON, eventually, ready};
 
 on_both_breakable! {
-    #[differs_on_activemq(failed_messages_wait_in_the_process)]
     fn connection_cut_counts_no_attempt(broker: Breakable) {
         const MESSAGES: u32 = 30;
         let broker = Arc::new(broker);

@@ -54,7 +54,7 @@ on_both_backends! {
         workers.stop(SOON).unwrap();
     }
 
-    #[differs_on_activemq(failed_messages_wait_in_the_process)]
+    #[differs_on_activemq(postponed_messages_wait_in_no_queue)]
     fn turn_after_ten_minutes_postpones_the_message(connection: &Connection) {
         let queue = queue();
         let limit = RateLimit::new(1, HOUR).unwrap();

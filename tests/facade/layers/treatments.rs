@@ -47,7 +47,6 @@ fn treatment(
 }
 
 on_both_backends! {
-    #[differs_on_activemq(failed_messages_wait_in_the_process)]
     fn each_treatment_of_one_attempt_is_seen(connection: &Connection) {
         let same = |definition: Definition| definition;
         let failed = || Err("failed".into());

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use carrot::consume::Retry;
+use carrot::layers::RateLimit;
 use carrot::topology::DeleteIf;
-use carrot::{Error, Exchange, Message, Queue};
+use carrot::{Connection, Error, Exchange, Message, Queue};
 
 use super::activemq;
 use crate::breakable::Breakable;
@@ -52,17 +52,49 @@ pub fn lost_connection_returns_messages_in_any_order() {
     assert!(numbers.into_iter().eq(0..HELD.into()));
 }
 
-pub fn failed_messages_wait_in_the_process() {
+/// Checks that a queue has no waiting queue of this name. Returns the number of its messages.
+#[track_caller]
+fn ready_without_waiting_queue(connection: &Connection, queue: &str, waiting: &str) -> u32 {
+    let waiting = connection.declare_queue(Queue::existing(format!("{queue}{waiting}")));
+    assert!(matches!(waiting, Err(Error::NotFound { .. })), "{waiting:?}");
+    ready(connection, queue)
+}
+
+/// The scheduler of the broker holds them.
+pub fn postponed_messages_wait_in_no_queue() {
     let (connection, queue) = (activemq(), queue());
-    let retry = Retry::fixed(Duration::from_secs(1)).attempts(2);
-    let mut consumer = connection.consumer(&queue).retry(retry).build().unwrap();
-    connection.publisher().queue(&queue).build().unwrap().send("x").unwrap();
-    consumer.register_callback(|_: String, _: &Message| Err::<(), _>("always"));
-    // The message is handled twice, without another delivery.
-    let report = consumer.handle_next(1).unwrap();
-    assert_eq!((report.retried, report.parked), (1, 1), "{report:?}");
-    let waiting = Queue::existing(format!("{}.retry.v1.1s", queue.name));
-    assert!(matches!(connection.declare_queue(waiting), Err(Error::NotFound { .. })));
+    let limit = RateLimit::new(1, Duration::from_secs(3600)).unwrap();
+    let mut consumer = connection.consumer(&queue).layer(limit).build().unwrap();
+    consumer.register_callback(|_: u32, _: &Message| ());
+    connection.publisher().queue(&queue).build().unwrap().send_all(0..2).unwrap();
+    let report = consumer.handle_next(2).unwrap();
+    assert_eq!((report.acknowledged, report.retried, report.failed), (1, 1, 0), "{report:?}");
+    // A message that the consumer holds returns to its queue.
+    consumer.close().unwrap();
+    assert_eq!(ready_without_waiting_queue(&connection, &queue.name, ".retry.v1.4096s"), 0);
+}
+
+pub fn longest_delay_is_ten_years() {
+    const LONGEST: Duration = Duration::from_secs(315_360_000);
+    let (connection, queue) = (activemq(), queue());
+    let publisher = connection.publisher().queue(&queue).build().unwrap();
+    let send = |delay| publisher.message().delay(delay).send("x");
+    send(LONGEST).unwrap();
+    let refused = send(LONGEST + Duration::from_millis(1));
+    assert!(
+        matches!(&refused, Err(Error::Invalid { field, limit, .. }) if field == "delay" && limit.contains("315360000 s")),
+        "{refused:?}"
+    );
+    // A message without a delay is confirmed after the delayed one, and arrives alone.
+    publisher.send("at once").unwrap();
+    let consumer = connection.consumer(&queue).build().unwrap();
+    let message = next(&consumer);
+    assert_eq!(message.decode::<String>().unwrap(), "at once");
+    message.ack().unwrap();
+    assert!(consumer.fetch().unwrap().is_none());
+    drop(consumer);
+    let highest = ".delay.v1.4194304s";
+    assert_eq!(ready_without_waiting_queue(&connection, &queue.name, highest), 0);
 }
 
 pub fn user_ids_are_not_checked() {
