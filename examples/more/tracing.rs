@@ -12,9 +12,10 @@ use std::future::{Future, ready};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use carrot::Message;
 use carrot::consume::Retry;
 use carrot::layers::OpenTelemetry;
-use carrot::{Message, Queue};
+use carrot::topology::DeleteIf;
 use opentelemetry::global;
 use opentelemetry::trace::{SpanId, Status, Tracer};
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -41,11 +42,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::var("CARROT_URL").unwrap_or_else(|_| "memory://".into());
     let connection = carrot::connect(&*url)?.with_layer(layer);
 
-    let [orders, invoices] = ["traced_orders", "traced_invoices"]
-        .map(|name| Queue::new(name).expires(Duration::from_secs(60)));
-    let to_invoices = connection.publisher().queue(invoices).build()?;
+    let to_invoices = connection.publisher().queue("traced_invoices").build()?;
     let retry = Retry::fixed(Duration::from_secs(1)).without_jitter();
-    let mut consumer = connection.consumer(orders.clone()).retry(retry).build()?;
+    let mut consumer = connection.consumer("traced_orders").retry(retry).build()?;
     consumer.register_callback(move |order: String, message: &Message| {
         if message.attempt() == 1 {
             return Err("the stock is unknown".to_string());
@@ -54,9 +53,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         to_invoices.send(&format!("invoice of {order}")).map_err(|error| error.to_string())
     });
 
-    let to_orders = connection.publisher().queue(orders).build()?;
+    let to_orders = connection.publisher().queue("traced_orders").build()?;
     global::tracer("shop").in_span("checkout", |_| to_orders.send("order 17"))?;
     consumer.handle_next(2)?; // two attempts
+    drop(consumer);
+    for queue in ["traced_orders", "traced_orders.failed", "traced_invoices"] {
+        connection.delete_queue(queue, DeleteIf::ALWAYS)?;
+    }
 
     provider.shutdown()?;
     print(&spans.0.lock().unwrap_or_else(PoisonError::into_inner));
