@@ -148,7 +148,7 @@ macro_rules! examples {
             })*
         }
 
-        /// What the examples do on ActiveMQ.
+        /// The results of the examples on ActiveMQ.
         const ON_ACTIVEMQ: &[(&str, &str)] = &[
             $((stringify!($name), "run"),)*
             $((stringify!($refused), concat!("refused over `", $argument, "`")),)*

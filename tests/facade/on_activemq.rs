@@ -40,7 +40,7 @@ pub fn note_name(name: &str) {
     NAMES.with_borrow_mut(|names| names.iter_mut().for_each(|names| names.push(name.to_string())));
 }
 
-/// What a test does on ActiveMQ.
+/// The result of a test on ActiveMQ.
 pub enum Expected {
     Passes,
     /// The broker refuses it over an argument.

@@ -89,7 +89,7 @@ impl ChannelCore {
         }
     }
 
-    /// Has the broker send nothing more to a consumer.
+    /// Returns the command that stops deliveries to a consumer.
     pub(crate) fn stop_slot(&self, slot: i64, destination: &WireDestination) -> CommandBody {
         CommandBody::Control(ConsumerControl {
             destination: Some(destination.clone()),

@@ -123,8 +123,8 @@ impl Drop for ActiveMqSubscription {
 }
 
 impl SessionState {
-    /// Takes the slots of a stopped subscription that will be removed: all but those whose message a
-    /// caller has or is about to have, and, unless `all`, those whose message waits.
+    /// Takes the slots of a stopped subscription that will be removed: all but those whose message
+    /// a caller has or is about to have, and, unless `all`, those whose message waits.
     fn take_slots(&mut self, subscription: i64, all: bool) -> Vec<i64> {
         let mut kept: HashSet<i64> = self.unsettled().map(|message| message.slot).collect();
         let SessionState { inboxes, slots, .. } = self;
@@ -165,8 +165,8 @@ impl ChannelCore {
         self.remove_slots(&slots, Some(deadline))
     }
 
-    /// Has the broker send nothing more to the slots of a subscription, which otherwise receive what
-    /// the others return.
+    /// Stops deliveries to the slots of a subscription, which otherwise receive the messages that
+    /// other slots return.
     pub(crate) fn stop_slots(&self, inbox: &SlotInbox) {
         for slot in inbox.slots.iter().filter(|_| inbox.is_manual) {
             self.link.send(self.stop_slot(*slot, &inbox.destination));

@@ -226,7 +226,7 @@ fn outbox_ships_once_what_it_sent_twice() {
     }
 }
 
-/// What the examples do on ActiveMQ.
+/// The results of the examples on ActiveMQ.
 const ON_ACTIVEMQ: [(&str, &str); 4] =
     [("metrics", "run"), ("outbox", "run"), ("protobuf", "run"), ("tracing", "run")];
 

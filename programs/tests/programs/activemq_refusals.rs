@@ -2,7 +2,7 @@
 
 use crate::activemq_page::listed;
 
-/// What the programs do on ActiveMQ.
+/// The results of the programs on ActiveMQ.
 const ON_ACTIVEMQ: [(&str, &str); 5] = [
     ("chores", "run"),
     ("order_worker", "refused over `x-queue-type`"),

@@ -1,5 +1,5 @@
-//! The five programs, on the memory broker, on Carrot's server, on a ZeroMQ host, on RabbitMQ and on
-//! ActiveMQ.
+//! The five programs, on the memory broker, on Carrot's server, on a ZeroMQ host, on RabbitMQ and
+//! on ActiveMQ.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 

@@ -1,4 +1,4 @@
-//! What ActiveMQ does otherwise, in place of the tests that expect it of the other brokers.
+//! The differences of ActiveMQ, in place of the tests that pass on the other brokers.
 
 use std::time::Duration;
 
