@@ -113,6 +113,9 @@ mod activemq {
             attempt(plain.replace("activemq:", "activemq+ssl:")),
             attempt(tls),
             attempt(format!("{plain}/shop")),
+            attempt(plain.replace("activemq:", "amqp:")),
+            // A broker with room refuses nothing.
+            Error::Refused,
             error(connection.declare_queue(Queue::existing(&*missing))),
             error(sent),
         ];

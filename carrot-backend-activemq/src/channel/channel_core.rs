@@ -89,6 +89,8 @@ pub(crate) struct UnsettledMessage {
     pub(crate) is_gone: bool,
     /// The message, if its queue has a dead-letter exchange.
     pub(crate) letter: Option<UnsentLetter>,
+    /// Whether a part of the message could not be read.
+    pub(crate) is_unreadable: bool,
 }
 
 impl SessionState {

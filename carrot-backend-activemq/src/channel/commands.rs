@@ -133,6 +133,21 @@ impl ChannelCore {
         })
     }
 
+    /// Moves a message to the dead-letter queue of the broker.
+    pub(crate) fn poison(
+        &self,
+        slot: i64,
+        destination: &WireDestination,
+        message: &MessageId,
+    ) -> CommandBody {
+        match self.acknowledge(slot, destination, message) {
+            CommandBody::Ack(ack) => {
+                CommandBody::Ack(MessageAck { kind: MessageAck::POISON, ..ack })
+            }
+            other => other,
+        }
+    }
+
     /// Consumes the messages of a range; `None` if there are none.
     pub(crate) fn acknowledge_range(
         &self,

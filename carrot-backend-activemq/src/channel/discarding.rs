@@ -34,10 +34,16 @@ impl ChannelCore {
     }
 
     /// Consumes messages. Those of queues with a dead-letter exchange are consumed once the broker
-    /// has their letters.
+    /// has their letters. Those that could not be read move to the dead-letter queue of the broker,
+    /// because only the broker has them whole.
     pub(crate) fn discard(&self, state: &mut SessionState, held: Vec<UnsettledMessage>) {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         for held in held {
+            if held.is_unreadable && !held.is_gone {
+                self.link.send(self.poison(held.slot, &held.destination, &held.message));
+                self.close_if_unused(state, &held);
+                continue;
+            }
             let letter = held.letter.clone().filter(|_| !held.is_gone);
             let routes = letter.as_ref().map(|letter| self.letter_routes(letter, seconds));
             match letter.zip(routes) {

@@ -197,7 +197,8 @@ impl ChannelCore {
             let mut state = self.lock();
             state.check()?;
             if let Some(taken) = state.taken.remove(&tag) {
-                state.held.insert(tag, UnsettledMessage { letter, ..taken });
+                let is_unreadable = unreadable.is_some();
+                state.held.insert(tag, UnsettledMessage { letter, is_unreadable, ..taken });
             }
         }
         let delivery = Delivery::new(DeliveryTag(tag), content).with_redelivered(is_redelivered);
@@ -221,9 +222,15 @@ impl SessionState {
         if is_manual {
             let DeliveryOrigin { slot, subscription, destination, is_gone } = origin;
             let message: MessageId = arrival.message.id.clone().unwrap_or_default();
-            let letter = None;
-            let taken =
-                UnsettledMessage { slot, subscription, destination, message, is_gone, letter };
+            let taken = UnsettledMessage {
+                slot,
+                subscription,
+                destination,
+                message,
+                is_gone,
+                letter: None,
+                is_unreadable: false,
+            };
             self.taken.insert(tag, taken);
         }
         tag

@@ -86,6 +86,8 @@ impl MessagePull {
 }
 
 impl MessageAck {
+    /// A client cannot handle the messages, and the broker moves them to its dead-letter queue.
+    pub(crate) const POISON: u8 = 1;
     /// All messages of the consumer from the first to the last are consumed.
     pub(crate) const STANDARD: u8 = 2;
     /// One message is consumed.

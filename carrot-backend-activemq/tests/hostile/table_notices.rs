@@ -10,7 +10,7 @@ use carrot_core::backend::Declare;
 use carrot_core::{Error, Exchange, Headers, Properties, Value};
 
 use crate::scripted::{CONSUMER_INFO, ScriptedMessage, advisory, empty_dispatch};
-use crate::support::{BYTES_MESSAGE, FakeBroker, MESSAGE_PULL, SOON, open, response};
+use crate::support::{BARRIER, BYTES_MESSAGE, FakeBroker, MESSAGE_PULL, SOON, open, response};
 
 const TABLE_SESSION: i64 = -2;
 /// The consumer of the notices.
@@ -45,7 +45,7 @@ fn exchange_after(notice: Vec<u8>) -> carrot_core::Result<()> {
         let (session, consumer) = client.consumer();
         if client.kind == MESSAGE_PULL {
             // The first barrier is that of the connection, and the second one follows the reading.
-            if barriers.fetch_add(1, Ordering::Relaxed) == 1 {
+            if client.consumer() == BARRIER && barriers.fetch_add(1, Ordering::Relaxed) == 1 {
                 let notice =
                     ScriptedMessage { content: Some(&notice), ..ScriptedMessage::default() };
                 let _ = socket.write_all(&notice.dispatch(TABLE_SESSION, NOTICES));

@@ -29,7 +29,7 @@ pub(crate) const BYTES_MESSAGE: u8 = 24;
 /// The session and the number of the consumer of counts.
 pub(crate) const STATISTICS: (i64, i64) = (-1, -1);
 /// The session and the consumer of the barrier.
-const BARRIER: (i64, i64) = (-1, -2);
+pub(crate) const BARRIER: (i64, i64) = (-1, -2);
 
 /// A peer on a free port, which serves one connection on a thread.
 pub(crate) struct FakeBroker {

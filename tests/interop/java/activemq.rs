@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use carrot::message::{DeliveryMode, Headers, Value};
 use carrot::topology::DeleteIf;
-use carrot::{Connection, ConnectionOptions, Consumer, Message, Publisher};
+use carrot::{Connection, ConnectionOptions, Consumer, Message, Publisher, Queue};
 
 use crate::program::Program;
 use crate::support::{SOON, receive, unique};
@@ -144,6 +144,31 @@ fn map_of_jms_is_unreadable_and_kept() {
     let jms = queue.jms("receive");
     jms.expect("ready");
     jms.expect("body: ActiveMQMapMessage");
+}
+
+#[test]
+#[ignore = "needs ActiveMQ: run ./scripts/test"]
+fn rejected_map_of_jms_moves_whole_to_the_dead_letters_of_the_broker() {
+    const DEAD_LETTERS: &str = "ActiveMQ.DLQ";
+    let queue = JmsQueue::new("jms-rejected");
+    let mut messages = Vec::from(queue.sent_by_jms());
+    messages.pop().unwrap().reject().unwrap();
+    messages.into_iter().for_each(|message| message.ack().unwrap());
+
+    let dead_letters = queue.connection.consumer(Queue::existing(DEAD_LETTERS)).build().unwrap();
+    let map = dead_letters
+        .messages()
+        .unwrap()
+        .timeout(SOON)
+        .map(|message| message.unwrap())
+        .find(|message| message.unreadable().is_some_and(|reason| reason.contains("Map")))
+        .expect("the map is a dead letter");
+    map.requeue().unwrap();
+    dead_letters.stop().unwrap();
+    let jms = Program::java(&queue.options, &["receive", DEAD_LETTERS]);
+    jms.expect("ready");
+    // The queue has dead letters of other tests, too.
+    while jms.line() != "body: ActiveMQMapMessage" {}
 }
 
 #[test]

@@ -66,6 +66,5 @@ fn client_that_does_not_read_delays_no_other_client() {
             assert!(fetched.is_some());
         });
     });
-    println!("unread: {:?}", started.elapsed());
     assert!(started.elapsed() < CALL_TIMEOUT, "{:?}", started.elapsed());
 }
