@@ -7,8 +7,10 @@ use carrot_link::CallDeadline;
 use crate::channel::channel_core::ChannelCore;
 use crate::channel::queues::{exists, locked, without_line_breaks};
 use crate::connection::link_reader::refusal;
+use crate::connection::linked_channel::BrokerAnswer;
 use crate::connection::statistics::BrokerCounts;
 use crate::content::queue_name;
+use crate::wire::broker_error::BrokerException;
 use crate::wire::command::CommandBody;
 use crate::wire::destination::{DestinationKind, WireDestination};
 use crate::wire::setup_commands::DestinationInfo;
@@ -48,20 +50,42 @@ impl ChannelCore {
         }
         let counts = self.counts("delete", &destination, deadline)?;
         self.check_condition(queue, counts, condition)?;
-        if !condition.if_unused {
-            self.end_consumers_of(&destination, deadline)?;
-        }
-        let removed = self.change_queue(&destination, DestinationInfo::REMOVE);
-        let answer = self.checked(self.link.call("delete", removed, deadline))?;
-        answer.map_err(|exception| match refusal(&exception) {
-            Error::Backend { reason, .. } => {
-                let reason = format!("PRECONDITION_FAILED - queue '{queue}' in use: {reason}");
-                self.failed(Error::PreconditionFailed { reason })
+        while let Err(exception) = self.remove(&destination, condition, deadline)? {
+            // Another thread is removing a consumer of this connector, for example that of workers
+            // that were dropped.
+            let is_ending = !condition.if_unused && self.is_own_consumer(&exception);
+            if is_ending && !deadline.left().is_zero() {
+                continue;
             }
-            refused => self.failed(refused),
-        })?;
+            return Err(self.failed(match refusal(&exception) {
+                Error::Backend { reason, .. } => Error::PreconditionFailed {
+                    reason: format!("PRECONDITION_FAILED - queue '{queue}' in use: {reason}"),
+                },
+                refused => refused,
+            }));
+        }
         self.forget_queue(queue, deadline)?;
         Ok(Deleted::new(counts.map_or(0, |counts| counts.ready)))
+    }
+
+    /// Removes a queue at the broker, and before that the consumers of this connector, unless the
+    /// queue has to be unused.
+    fn remove(
+        &self,
+        destination: &WireDestination,
+        condition: DeleteIf,
+        deadline: CallDeadline,
+    ) -> Result<BrokerAnswer> {
+        if !condition.if_unused {
+            self.end_consumers_of(destination, deadline)?;
+        }
+        let removed = self.change_queue(destination, DestinationInfo::REMOVE);
+        self.checked(self.link.call("delete", removed, deadline))
+    }
+
+    /// Returns whether an exception names a consumer of this connector.
+    fn is_own_consumer(&self, exception: &BrokerException) -> bool {
+        self.family.links().iter().any(|link| exception.message.contains(&*link.name))
     }
 
     /// Ends the subscriptions of this connector to a queue. The broker deletes no queue that has

@@ -89,3 +89,24 @@ fn message_that_is_taken_during_a_cancel_does_not_come_again() {
     let deletion = Delete::Queue { name: &queue, condition: DeleteIf::ALWAYS };
     assert_eq!(publishing.delete(deletion, SOON).unwrap().message_count, 0);
 }
+
+#[test]
+#[ignore = "needs ActiveMQ: run ./scripts/test"]
+fn queue_can_be_deleted_while_its_consumers_end() {
+    const ROUNDS_OF_DELETIONS: u32 = 100;
+    let url = env::var("CARROT_TEST_ACTIVEMQ_URL").unwrap();
+    let connector = ActiveMqConnector::new(&url.parse::<ConnectionOptions>().unwrap()).unwrap();
+    let deleting = connector.open(&ChannelOptions::publish(), SOON).unwrap();
+    let consuming = connector.open(&ChannelOptions::consume(), SOON).unwrap();
+    let queue = format!("carrot.test.ending.{}", std::process::id());
+    for _ in 0..ROUNDS_OF_DELETIONS {
+        deleting.declare(Declare::Queue(&Queue::new(&queue)), SOON).unwrap();
+        let options = ConsumeOptions::with_prefetch(64);
+        let subscription = consuming.consume(&queue, &options, SOON).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| drop(subscription));
+            let deletion = Delete::Queue { name: &queue, condition: DeleteIf::ALWAYS };
+            deleting.delete(deletion, SOON).unwrap();
+        });
+    }
+}
