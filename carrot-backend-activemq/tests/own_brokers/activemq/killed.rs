@@ -22,7 +22,6 @@ fn killed_broker_loses_no_confirmed_message() {
     }
     let outcome = traffic.finish(Order::OfSending);
     println!("{} messages, {kills} kills, {outcome:?}", each * PUBLISHERS);
-    assert_eq!(outcome.late_duplicates, []);
     // The consumer had one part, and the publishers had sent the other.
     let most = kills as usize * (usize::from(PREFETCH) + PUBLISHERS as usize * WINDOW);
     assert!(outcome.duplicates <= most, "{} of {most}", outcome.duplicates);
