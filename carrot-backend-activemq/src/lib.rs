@@ -184,6 +184,7 @@ mod exchanges;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod wall_clock;
 mod wire;
 
 pub use channel::connector::ActiveMqConnector;

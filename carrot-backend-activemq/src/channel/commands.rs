@@ -6,7 +6,7 @@ use crate::connection::table_writing::transaction_step;
 use crate::wire::command::CommandBody;
 use crate::wire::delivery_commands::{ConsumerControl, MessageAck, MessagePull};
 use crate::wire::destination::WireDestination;
-use crate::wire::ids::{LocalTransactionId, MessageId, RemovedId, TransactionId};
+use crate::wire::ids::{MessageId, RemovedId, TransactionId};
 use crate::wire::setup_commands::{ConsumerInfo, ProducerInfo, RemoveInfo, SessionInfo};
 
 /// The consumers before which a pull receives.
@@ -166,13 +166,6 @@ impl ChannelCore {
             count: i32::try_from(count).unwrap_or(i32::MAX),
             ..MessageAck::default()
         }))
-    }
-
-    pub(crate) fn new_transaction(&self) -> TransactionId {
-        TransactionId::Local(LocalTransactionId {
-            value: self.link.next_number(),
-            connection: Some(self.link.connection_id()),
-        })
     }
 
     /// A step of a transaction.

@@ -1,7 +1,7 @@
 //! Discarded messages, which go to the dead-letter exchange of their queue.
 
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use carrot_core::backend::Content;
 use carrot_link::CallDeadline;
@@ -14,6 +14,7 @@ use crate::content::{MessageTerms, queue_name};
 use crate::exchanges::death_mark::DeathMark;
 use crate::exchanges::death_record::{LetterRecord, SentLetter};
 use crate::exchanges::queue_rules::BrokerQueueRules;
+use crate::wall_clock;
 use crate::wire::destination::WireDestination;
 
 /// The time for which a dropped channel waits for the answers to its dead letters.
@@ -37,7 +38,7 @@ impl ChannelCore {
     /// has their letters. Those that could not be read move to the dead-letter queue of the broker,
     /// because only the broker has them whole.
     pub(crate) fn discard(&self, state: &mut SessionState, held: Vec<UnsettledMessage>) {
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let seconds = wall_clock::since_epoch().as_secs();
         for held in held {
             if held.is_unreadable && !held.is_gone {
                 self.link.send(self.poison(held.slot, &held.destination, &held.message));

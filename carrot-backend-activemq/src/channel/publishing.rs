@@ -10,7 +10,7 @@ use crate::channel::routing::{RouteFailure, delayed};
 use crate::connection::linked_channel::LinkedChannel;
 use crate::connection::outgoing_frame::OutgoingFrame;
 use crate::content::{BrokerDelay, MessageTerms, check_content, to_message};
-use crate::wire::ids::{MessageId, TransactionId};
+use crate::wire::ids::TransactionId;
 use crate::wire::message::WireMessage;
 use crate::wire::setup_commands::TransactionInfo;
 
@@ -123,7 +123,7 @@ impl ChannelCore {
     ) -> Result<NumberedMessages> {
         let is_for_several =
             routes.len() > 1 || routes.iter().any(|terms| terms.destination.is_composite());
-        let transaction = is_for_several.then(|| self.new_transaction());
+        let transaction = is_for_several.then(|| self.link.next_transaction_id());
         let mut messages = Vec::with_capacity(routes.len());
         for terms in routes {
             let message = to_message(content, terms)?;
@@ -139,14 +139,9 @@ impl ChannelCore {
         transaction: Option<&TransactionId>,
         needs_answer: bool,
     ) -> WireMessage {
-        let producer = self.link.producer_id(self.session);
-        let id = MessageId {
-            producer: Some(producer.clone()),
-            producer_sequence: self.link.next_number(),
-            ..MessageId::default()
-        };
+        let id = self.link.next_message_id(self.session);
         WireMessage {
-            producer: Some(producer),
+            producer: id.producer.clone(),
             id: Some(id),
             transaction: transaction.cloned(),
             needs_answer: needs_answer && transaction.is_none(),

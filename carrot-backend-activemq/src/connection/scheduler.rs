@@ -8,7 +8,6 @@ use carrot_core::{Error, Result};
 use crate::connection::broker_link::{BrokerLink, OWN_SESSION};
 use crate::connection::linked_channel::{Arrival, BrokerAnswer, LinkedChannel};
 use crate::wire::destination::WireDestination;
-use crate::wire::ids::MessageId;
 use crate::wire::message::{MessageKind, SCHEDULED_DELAY, WireMessage};
 use crate::wire::property_map::{PropertyMap, PropertyValue};
 
@@ -65,15 +64,10 @@ fn question(link: &BrokerLink) -> WireMessage {
     properties.push(SCHEDULED_DELAY, PropertyValue::Text("none".into()));
     let mut octets = Vec::new();
     properties.write(&mut octets);
-    let producer = link.producer_id(OWN_SESSION);
-    let id = MessageId {
-        producer: Some(producer.clone()),
-        producer_sequence: link.next_number(),
-        ..MessageId::default()
-    };
+    let id = link.next_message_id(OWN_SESSION);
     WireMessage {
         kind: MessageKind::Plain,
-        producer: Some(producer),
+        producer: id.producer.clone(),
         id: Some(id),
         destination: Some(WireDestination::temporary_topic(format!("{}:scheduler", link.name))),
         properties: Some(octets),

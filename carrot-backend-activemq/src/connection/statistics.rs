@@ -101,15 +101,10 @@ impl StatisticsPort {
 
     fn question(&self, destination: WireDestination) -> WireMessage {
         let link = &self.link;
-        let producer = link.producer_id(OWN_SESSION);
-        let id = MessageId {
-            producer: Some(producer.clone()),
-            producer_sequence: link.next_number(),
-            ..MessageId::default()
-        };
+        let id = link.next_message_id(OWN_SESSION);
         WireMessage {
             kind: MessageKind::Plain,
-            producer: Some(producer),
+            producer: id.producer.clone(),
             id: Some(id),
             destination: Some(destination),
             reply_to: Some(self.queue.clone()),

@@ -1,7 +1,5 @@
 //! How a change writes the next table.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use carrot_core::{Error, Result};
 use carrot_link::CallDeadline;
 
@@ -14,10 +12,11 @@ use crate::connection::table_port::{
 use crate::connection::table_taking::HeldTable;
 use crate::exchanges::routing_definitions::RoutingDefinitions;
 use crate::exchanges::table_octets::write_table;
+use crate::wall_clock;
 use crate::wire::command::CommandBody;
 use crate::wire::delivery_commands::MessageAck;
 use crate::wire::destination::WireDestination;
-use crate::wire::ids::{ConnectionId, LocalTransactionId, MessageId, TransactionId};
+use crate::wire::ids::{ConnectionId, MessageId, TransactionId};
 use crate::wire::message::{MessageKind, WireMessage};
 use crate::wire::setup_commands::TransactionInfo;
 
@@ -43,10 +42,7 @@ impl TablePort {
         deadline: CallDeadline,
     ) -> Result<()> {
         held.table.revision = held.table.revision.saturating_add(1);
-        let transaction = TransactionId::Local(LocalTransactionId {
-            value: self.link.next_number(),
-            connection: Some(self.link.connection_id()),
-        });
+        let transaction = self.link.next_transaction_id();
         let everywhere = WireDestination::queue(format!("{TABLE_QUEUE},topic://{TABLE_TOPIC}"));
         let message = self.table_message(&held.table, everywhere, Some(transaction.clone()))?;
         let step = |step| transaction_step(self.link.connection_id(), &transaction, step);
@@ -104,21 +100,16 @@ impl TablePort {
                 limit: format!("at most {limit} bytes, the maxFrameSize of the broker").into(),
             });
         }
-        let producer = self.link.producer_id(TABLE_SESSION);
-        let id = MessageId {
-            producer: Some(producer.clone()),
-            producer_sequence: self.link.next_number(),
-            ..MessageId::default()
-        };
+        let id = self.link.next_message_id(TABLE_SESSION);
         Ok(WireMessage {
             kind: MessageKind::Bytes,
-            producer: Some(producer),
+            producer: id.producer.clone(),
             id: Some(id),
             destination: Some(destination),
             transaction,
             is_persistent: true,
             priority: 4,
-            timestamp: now(),
+            timestamp: wall_clock::milliseconds(),
             content: Some(content),
             ..WireMessage::default()
         })
@@ -136,10 +127,4 @@ pub(crate) fn transaction_step(
         transaction: Some(transaction.clone()),
         step,
     })
-}
-
-/// Returns the time in milliseconds since the Unix epoch.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

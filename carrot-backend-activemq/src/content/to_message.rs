@@ -1,13 +1,12 @@
-use std::borrow::Cow;
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use carrot_core::backend::{Content, Printable};
 use carrot_core::{DeliveryMode, Error, Properties, Result};
 use carrot_routing::BCC;
+use std::borrow::Cow;
 
 use crate::content::{BrokerDelay, MOST_PROPERTY_BYTES, jms_headers, kept_properties, queue_name};
 use crate::exchanges::death_mark::DeathMark;
 use crate::exchanges::queue_rules::LONGEST_TIME;
+use crate::wall_clock;
 use crate::wire::destination::WireDestination;
 use crate::wire::message::{MessageKind, SCHEDULED_DELAY, WireMessage};
 use crate::wire::property_map::{PropertyMap, PropertyValue};
@@ -64,7 +63,7 @@ impl MessageTerms {
 /// - [`Error::Invalid`]: a property exceeds a limit.
 pub(crate) fn to_message(content: &Content, terms: MessageTerms) -> Result<WireMessage> {
     let properties = &content.properties;
-    let now = now();
+    let now = wall_clock::milliseconds();
     let own = time_to_live(properties)?;
     let shorter = own.into_iter().chain(terms.time_to_live).min();
     let expiration = shorter.map_or(0, |left| now.saturating_add(left));
@@ -134,10 +133,4 @@ fn without_blind_copies(properties: &Properties) -> Cow<'_, Properties> {
         }
         _ => Cow::Borrowed(properties),
     }
-}
-
-/// Returns the time in milliseconds since the Unix epoch.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
