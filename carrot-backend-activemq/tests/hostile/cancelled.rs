@@ -7,27 +7,15 @@ use std::time::Instant;
 use carrot_core::Error;
 use carrot_core::backend::{Acknowledgement, ConsumeOptions};
 
-use crate::scripted::{CONSUMER_INFO, QUEUE, advisory, consumer_removal};
-use crate::support::{FakeBroker, MESSAGE_PULL, SOON};
+use crate::scripted::{CONSUMER_INFO, QUEUE, advisory, broker_answering_pulls, consumer_removal};
+use crate::support::{FakeBroker, SOON};
 
 const REMOVE_INFO: u8 = 12;
 const SLOTS: u16 = 3;
 
 #[test]
 fn get_whose_consumer_is_removed_fails_at_once() {
-    let broker = FakeBroker::answering(|socket, client| {
-        match client.kind {
-            CONSUMER_INFO if client.consumer().0 == -1 => {
-                let _ = socket.write_all(&advisory(QUEUE));
-            }
-            MESSAGE_PULL => {
-                let (session, consumer) = client.consumer();
-                let _ = socket.write_all(&consumer_removal(session, consumer));
-            }
-            _ => {}
-        }
-        true
-    });
+    let broker = broker_answering_pulls(consumer_removal);
     let channel = broker.open().unwrap();
     let started = Instant::now();
     let error = channel.get(QUEUE, Acknowledgement::Manual, SOON).unwrap_err();

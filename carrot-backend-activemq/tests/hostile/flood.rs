@@ -1,13 +1,12 @@
 //! Brokers that send without an end. The memory of the client stays bounded.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use carrot_core::backend::{Acknowledgement, PublishTag};
 use carrot_faults::ResourceUsage;
 
-use crate::scripted::{CONSUMER_INFO, Consuming, QUEUE, ScriptedMessage, advisory};
-use crate::support::{FakeBroker, MESSAGE_PULL, SOON};
+use crate::scripted::{Consuming, QUEUE, ScriptedMessage, advisory, broker_answering_pulls};
+use crate::support::SOON;
 
 /// The most memory that a flood may take, in bytes: that of other tests of this process included.
 const MOST: u64 = 256 << 20;
@@ -49,19 +48,8 @@ fn broker_that_sends_more_than_the_prefetch_is_left() {
 
 #[test]
 fn broker_that_answers_a_pull_twice_is_left() {
-    let broker = FakeBroker::answering(|socket, client| {
-        match client.kind {
-            CONSUMER_INFO if client.consumer().0 == -1 => {
-                let _ = socket.write_all(&advisory(QUEUE));
-            }
-            MESSAGE_PULL => {
-                let (session, consumer) = client.consumer();
-                let message = ScriptedMessage::default().dispatch(session, consumer);
-                let _ = socket.write_all(&message.repeat(2));
-            }
-            _ => {}
-        }
-        true
+    let broker = broker_answering_pulls(|session, consumer| {
+        ScriptedMessage::default().dispatch(session, consumer).repeat(2)
     });
     let channel = broker.open().unwrap();
     // The second answer may arrive before the call has taken the first.

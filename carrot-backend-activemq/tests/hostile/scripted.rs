@@ -12,7 +12,7 @@ use carrot_core::backend::{Backend, ChannelOptions, Connector, ConsumeOptions, S
 pub(crate) use crate::support::dispatches::{
     ScriptedMessage, advisory, empty_dispatch, head, text,
 };
-use crate::support::{FakeBroker, SOON, frame};
+use crate::support::{FakeBroker, MESSAGE_PULL, SOON, frame};
 
 /// The type octets of commands.
 pub(crate) const CONSUMER_INFO: u8 = 5;
@@ -29,6 +29,24 @@ pub(crate) fn consumer_removal(session: i64, consumer: i64) -> Vec<u8> {
     octets.extend(consumer.to_be_bytes());
     octets.extend([0; 4 + 1 + 1 + 1]);
     frame(&octets)
+}
+
+/// Returns a broker with the queue [`QUEUE`], which answers the pulls of each consumer so.
+pub(crate) fn broker_answering_pulls(
+    answer: impl Fn(i64, i64) -> Vec<u8> + Send + 'static,
+) -> FakeBroker {
+    FakeBroker::answering(move |socket, client| {
+        let octets = match client.kind {
+            CONSUMER_INFO if client.consumer().0 == -1 => advisory(QUEUE),
+            MESSAGE_PULL => {
+                let (session, consumer) = client.consumer();
+                answer(session, consumer)
+            }
+            _ => Vec::new(),
+        };
+        let _ = socket.write_all(&octets);
+        true
+    })
 }
 
 /// A channel of a broker that sends what a test asks for, and a subscription to [`QUEUE`].
