@@ -19,7 +19,7 @@ use crate::exchanges::routing_definitions::RoutingDefinitions;
 /// The effect of a change on the table.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum TableChange {
-    /// The table is as it was, and nothing is written.
+    /// The table is as it was. It is written only if it is the initial one.
     Unchanged,
     Changed,
 }
@@ -50,8 +50,9 @@ impl TablePort {
             };
             let applied = apply(&mut held.table);
             let written = match applied {
-                Ok(TableChange::Changed) => self.write(operation, &mut held, deadline),
-                Ok(TableChange::Unchanged) => Ok(()),
+                // Each change waits for other tables beside an initial one.
+                Ok(TableChange::Unchanged) if !held.table.is_initial() => Ok(()),
+                Ok(_) => self.write(operation, &mut held, deadline),
                 Err(error) => Err(error),
             };
             self.end_consumer(held.consumer);

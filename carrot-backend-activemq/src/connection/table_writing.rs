@@ -10,7 +10,7 @@ use crate::connection::table_port::{
     TABLE_SESSION, TABLE_TOPIC, TablePort, no_access, table_queue,
 };
 use crate::connection::table_taking::HeldTable;
-use crate::exchanges::routing_definitions::RoutingDefinitions;
+use crate::exchanges::routing_definitions::{INITIAL_REVISION, RoutingDefinitions};
 use crate::exchanges::table_octets::write_table;
 use crate::wall_clock;
 use crate::wire::command::CommandBody;
@@ -27,7 +27,7 @@ impl TablePort {
         // Without the notice, the next change would create another table.
         self.link.create_queue(operation, &queue, deadline).map_err(no_access)?;
         // Beside a table that others have changed, the number of that one is valid.
-        let (id, revision) = (random_number().cast_signed(), 1);
+        let (id, revision) = (random_number().cast_signed(), INITIAL_REVISION);
         let initial = RoutingDefinitions { id, revision, ..RoutingDefinitions::default() };
         let message = self.table_message(&initial, queue, None)?;
         let sent = self.link.call_message(operation, message, deadline)?;

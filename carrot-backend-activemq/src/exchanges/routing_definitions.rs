@@ -7,6 +7,9 @@ use carrot_routing::{
     ExchangeBehaviour, NamedQueue, NumberMatch, RoutingTable, standard_exchanges,
 };
 
+/// The number of a table that was just created.
+pub(crate) const INITIAL_REVISION: i64 = 1;
+
 /// The exchanges, bindings and settings of queues.
 #[derive(Debug)]
 pub(crate) struct RoutingDefinitions {
@@ -66,11 +69,9 @@ impl RoutingDefinitions {
         exchanges
     }
 
-    /// Returns whether nothing is defined.
+    /// Returns whether no client has written the table since it was created.
     pub(crate) fn is_initial(&self) -> bool {
-        self.queues.is_empty()
-            && self.bindings().next().is_none()
-            && self.declared_exchanges().is_empty()
+        self.revision <= INITIAL_REVISION
     }
 
     /// Returns all bindings.

@@ -7,6 +7,7 @@
 mod activemq {
     mod dead_letters;
     mod delayed;
+    mod empty_table;
     mod frozen;
     mod full;
     mod killed;
