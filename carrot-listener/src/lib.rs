@@ -40,7 +40,8 @@ pub use interval_timer::IntervalTimer;
 pub use listener_waker::ListenerWaker;
 pub use memory_budget::{BudgetShare, MemoryBudget};
 pub use outgoing_queue::{
-    DELIVERY_ROOM, MOST_UNREAD, MOST_WAITING, OutgoingItem, OutgoingQueue, WriteBatch, WriterTask,
+    DELIVERY_ROOM, MOST_UNREAD, MOST_WAITING, OutgoingItem, OutgoingQueue, WriteBatch, WriteTurn,
+    WriterTask,
 };
 pub use peer_stream::PeerStream;
 pub use peer_writer::PeerWriter;

@@ -143,6 +143,20 @@ impl PeerStream {
         }
     }
 
+    /// Writes the octets that the socket accepts without waiting, and returns their number. A thread
+    /// that writes with the other calls meanwhile mixes its octets with these.
+    ///
+    /// Writes nothing in a TLS session, whose records leave in order, and on systems where a write
+    /// waits unless the whole socket never waits. [`write`](PeerStream::write) reports the errors of
+    /// the socket.
+    #[must_use]
+    pub fn write_at_once(&self, octets: &[u8]) -> usize {
+        match self.has_tls() {
+            true => 0,
+            false => each!(&self.socket, socket => send_at_once(socket, octets)),
+        }
+    }
+
     /// Ends the TLS session, if there is one. A caller whose call fails may call again.
     ///
     /// # Errors
@@ -182,5 +196,57 @@ impl PeerStream {
                 _ => {}
             }
         }
+    }
+}
+
+#[cfg(unix)]
+fn send_at_once(socket: &impl std::os::fd::AsFd, octets: &[u8]) -> usize {
+    use rustix::net::{SendFlags, send};
+    send(socket, octets, SendFlags::DONTWAIT | SendFlags::NOSIGNAL).unwrap_or(0)
+}
+
+#[cfg(not(unix))]
+fn send_at_once(_: &TcpStream, _: &[u8]) -> usize {
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Returns both ends of a connection.
+    fn pair() -> (PeerStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (PeerStream::from(socket), listener.accept().unwrap().0)
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn full_socket_accepts_nothing_at_once() {
+        let (stream, mut peer) = pair();
+        let octets = vec![7; 1 << 20];
+        let mut sent = 0;
+        loop {
+            match stream.write_at_once(&octets) {
+                0 => break,
+                count => sent += count,
+            }
+        }
+        assert!(sent > 0);
+        let mut arrived = vec![0; sent];
+        peer.read_exact(&mut arrived).unwrap();
+        assert!(arrived.iter().all(|octet| *octet == 7));
+    }
+
+    #[test]
+    fn socket_that_is_shut_down_accepts_nothing_at_once() {
+        let (stream, _peer) = pair();
+        stream.shut_down();
+        assert_eq!(stream.write_at_once(b"octets"), 0);
     }
 }

@@ -8,7 +8,7 @@ use carrot_link::CallDeadline;
 use crate::channel::channel_core::{ChannelCore, SessionState};
 use crate::channel::routing::{RouteFailure, delayed};
 use crate::connection::linked_channel::LinkedChannel;
-use crate::connection::outgoing_frame::OutgoingFrame;
+use crate::connection::outgoing_frame::{OutgoingFrame, UnwrittenFrame};
 use crate::content::{BrokerDelay, MessageTerms, check_content, to_message};
 use crate::wire::ids::TransactionId;
 use crate::wire::message::WireMessage;
@@ -90,7 +90,9 @@ impl ChannelCore {
         let tag = self.next_tag(&mut state);
         let awaited = self.confirms.then(|| (self.linked(), tag));
         // The lock keeps the tags in the order of the messages. Adding does not wait.
-        self.send_frames(frames, awaited)?;
+        let unwritten = self.add_frames(frames, awaited)?;
+        drop(state);
+        unwritten.into_iter().for_each(UnwrittenFrame::write);
         Ok(PublishTag(tag))
     }
 
@@ -100,16 +102,27 @@ impl ChannelCore {
         frames: OutgoingMessages,
         awaited: Option<(Weak<dyn LinkedChannel>, u64)>,
     ) -> Result<()> {
+        self.add_frames(frames, awaited).map(drop)
+    }
+
+    /// Adds the frames of one publication to those that leave. Returns the frame that the caller
+    /// may write.
+    fn add_frames(
+        &self,
+        frames: OutgoingMessages,
+        awaited: Option<(Weak<dyn LinkedChannel>, u64)>,
+    ) -> Result<Option<UnwrittenFrame<'_>>> {
         let OutgoingMessages { frames, transaction } = frames;
         let Some(transaction) = transaction else {
-            return frames
-                .into_iter()
-                .try_for_each(|frame| self.link.send_message(frame, awaited.clone()));
+            let mut frames = frames.into_iter();
+            let last = frames.next_back();
+            frames.try_for_each(|frame| self.link.send_message(frame, awaited.clone()))?;
+            return last.map(|frame| self.link.add_message(frame, awaited)).transpose();
         };
         self.link.send(self.step(&transaction, TransactionInfo::BEGIN));
         frames.into_iter().try_for_each(|frame| self.link.send_message(frame, None))?;
         let commit = self.step(&transaction, TransactionInfo::COMMIT);
-        self.link.send_answered(commit, awaited)
+        self.link.send_answered(commit, awaited).map(|()| None)
     }
 
     /// Returns the messages of one publication, numbered. Those for several queues belong to one

@@ -12,7 +12,7 @@ use crate::connection::awaited_answer::{AnswerReceiver, AwaitedAnswer};
 use crate::connection::dispatch_barrier::DispatchBarrier;
 use crate::connection::handshake::{BrokerTraits, LOGIN};
 use crate::connection::linked_channel::{BrokerAnswer, LinkedChannel};
-use crate::connection::outgoing_frame::OutgoingFrame;
+use crate::connection::outgoing_frame::{OutgoingFrame, UnwrittenFrame};
 use crate::connection::queue_directory::QueueDirectory;
 use crate::wire::command::{CommandBody, CommandHead, OpenWireCommand};
 use crate::wire::destination::WireDestination;
@@ -167,14 +167,22 @@ impl BrokerLink {
     /// Sends the frame of a message. With a tag, the channel gets the answer.
     pub(crate) fn send_message(
         &self,
-        (command, frame): (i32, OutgoingFrame),
+        frame: (i32, OutgoingFrame),
         awaited: Option<(Weak<dyn LinkedChannel>, u64)>,
     ) -> Result<()> {
+        self.add_message(frame, awaited).map(drop)
+    }
+
+    /// Adds the frame of a message to those that leave. With a tag, the channel gets the answer.
+    pub(crate) fn add_message(
+        &self,
+        (command, frame): (i32, OutgoingFrame),
+        awaited: Option<(Weak<dyn LinkedChannel>, u64)>,
+    ) -> Result<UnwrittenFrame<'_>> {
         if let Some((channel, tag)) = awaited {
             self.await_answer(command, AnswerReceiver::Publication { channel, tag }.into())?;
         }
-        self.outgoing.add_and_wake(frame);
-        Ok(())
+        Ok(UnwrittenFrame::add(&self.outgoing, &self.stream, frame))
     }
 
     /// Sends a command that the broker answers. With a tag, the channel gets the answer, as that of

@@ -145,3 +145,123 @@ fn answers_to_the_peer_itself_never_end_it() {
     queue.send(Numbers(7, 7, 1));
     assert!(!queue.is_sealed());
 }
+
+/// Waits until the writer waits for something to write.
+fn wait_for_writer(queue: &OutgoingQueue<Numbers>) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !lock(&queue.state).is_writer_waiting {
+        assert!(Instant::now() < deadline, "the writer does not wait");
+        thread::yield_now();
+    }
+}
+
+/// Runs `test` while a writer waits. Returns the first task of the writer.
+fn beside_writer(
+    queue: &OutgoingQueue<Numbers>,
+    heartbeat: Option<Duration>,
+    test: impl FnOnce(),
+) -> WriterTask<Numbers> {
+    /// Ends the writer of a test that has failed.
+    struct EndOfWriter<'q>(&'q OutgoingQueue<Numbers>);
+
+    impl Drop for EndOfWriter<'_> {
+        fn drop(&mut self) {
+            if thread::panicking() {
+                self.0.abandon();
+            }
+        }
+    }
+
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| queue.next_task(heartbeat));
+        let end = EndOfWriter(queue);
+        wait_for_writer(queue);
+        test();
+        drop(end);
+        writer.join().unwrap_or(WriterTask::End)
+    })
+}
+
+fn items(task: WriterTask<Numbers>) -> Vec<Numbers> {
+    let WriterTask::Write(batch) = task else { panic!("nothing to write: {task:?}") };
+    batch.items
+}
+
+#[test]
+fn busy_writer_leaves_no_turn() {
+    let queue = OutgoingQueue::default();
+    assert!(queue.add_or_take_turn(Numbers(1, 1, 1)).is_none());
+    assert_eq!(take(&queue).items, [Numbers(1, 1, 1)]);
+}
+
+#[test]
+fn item_that_was_written_in_a_turn_is_not_written_again() {
+    let queue = OutgoingQueue::default();
+    let task = beside_writer(&queue, None, || {
+        let turn = queue.add_or_take_turn(Numbers(1, 1, 10));
+        assert_eq!(lock(&queue.state).bytes, 10);
+        turn.into_iter().for_each(|turn| turn.write(|_| true));
+        assert_eq!(lock(&queue.state).bytes, 0);
+        queue.add_and_wake(Numbers(3, 3, 1));
+    });
+    assert_eq!(items(task), [Numbers(3, 3, 1)]);
+}
+
+#[test]
+fn rest_of_a_turn_comes_before_what_others_have_added() {
+    let queue = OutgoingQueue::default();
+    let task = beside_writer(&queue, None, || {
+        let turn = queue.add_or_take_turn(Numbers(1, 1, 10));
+        assert!(queue.add_or_take_turn(Numbers(3, 3, 10)).is_none());
+        queue.add_and_wake(Numbers(5, 5, 10));
+        turn.into_iter().for_each(|turn| turn.write(|_| false));
+    });
+    let expected = [Numbers(1, 1, 10), Numbers(3, 3, 10), Numbers(5, 5, 10)];
+    assert_eq!(items(task), expected);
+    assert_eq!(lock(&queue.state).bytes, 30);
+}
+
+#[test]
+fn writer_waits_for_the_end_of_a_turn() {
+    let queue = OutgoingQueue::default();
+    let task = beside_writer(&queue, Some(Duration::from_millis(1)), || {
+        // The turn may come after the heartbeat is due, or the writer may have returned with it.
+        let Some(turn) = queue.add_or_take_turn(Numbers(1, 1, 1)) else { return };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !lock(&queue.state).is_turn_awaited {
+            assert!(Instant::now() < deadline, "the writer has not waited");
+            thread::yield_now();
+        }
+        turn.write(|_| true);
+    });
+    assert!(!matches!(task, WriterTask::End));
+}
+
+#[test]
+fn turn_over_a_lost_socket_leaves_nothing() {
+    let queue = OutgoingQueue::default();
+    let task = beside_writer(&queue, None, || {
+        let turn = queue.add_or_take_turn(Numbers(1, 1, 1));
+        queue.abandon();
+        drop(turn);
+    });
+    assert!(matches!(task, WriterTask::End));
+    assert!(lock(&queue.state).items.is_empty());
+}
+
+#[test]
+fn full_queue_has_room_after_a_large_item_of_a_turn() {
+    let queue = OutgoingQueue::default();
+    let task = beside_writer(&queue, None, || {
+        let turn = queue.add_or_take_turn(Numbers(1, 1, MOST_WAITING));
+        assert!(queue.is_full() && turn.is_some());
+        thread::scope(|scope| {
+            let sender = scope.spawn(|| queue.wait_for_room_within(Duration::from_secs(60)));
+            turn.into_iter().for_each(|turn| turn.write(|_| true));
+            assert!(sender.join().unwrap_or(false));
+        });
+        assert!(!queue.is_full());
+        queue.end();
+    });
+    assert!(matches!(task, WriterTask::End));
+}

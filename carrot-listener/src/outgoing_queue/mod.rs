@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::sync::{lock, wait, wait_until};
 
+mod write_turn;
+
+pub use write_turn::WriteTurn;
+
 /// Above this size, in bytes, deliveries stay in their queues.
 pub const DELIVERY_ROOM: usize = 256 << 10;
 /// Above this size, in bytes, nothing more is read from the peer.
@@ -63,6 +67,10 @@ struct OutgoingState<I> {
     /// The time until which the peer has to read its last item, once too much was unread.
     overdue_at: Option<Instant>,
     is_writer_waiting: bool,
+    /// Whether another thread than the writer is writing.
+    is_turn_taken: bool,
+    /// Whether the writer waits for the end of that.
+    is_turn_awaited: bool,
     /// Whether a delivery was refused since the last time that there was room.
     lacked_room: bool,
     /// Whether the last item was added, after which nothing follows.
@@ -104,6 +112,8 @@ impl<I> Default for OutgoingQueue<I> {
                 unread: 0,
                 overdue_at: None,
                 is_writer_waiting: false,
+                is_turn_taken: false,
+                is_turn_awaited: false,
                 lacked_room: false,
                 is_sealed: false,
                 is_ending: false,
@@ -147,7 +157,7 @@ impl<I: OutgoingItem> OutgoingQueue<I> {
         }
         state.is_sealed = true;
         state.overdue_at = Instant::now().checked_add(READ_TIMEOUT);
-        self.is_full.store(state.bytes >= MOST_WAITING, Ordering::Relaxed);
+        self.note_size(state);
         self.written.notify_all();
         items
     }
@@ -175,10 +185,12 @@ impl<I: OutgoingItem> OutgoingQueue<I> {
             return false;
         }
         state.push(item);
-        if state.bytes >= MOST_WAITING {
-            self.is_full.store(true, Ordering::Relaxed);
-        }
-        state.is_writer_waiting
+        self.note_size(state);
+        state.is_writer_waiting && !state.is_turn_taken
+    }
+
+    fn note_size(&self, state: &OutgoingState<I>) {
+        self.is_full.store(state.bytes >= MOST_WAITING, Ordering::Relaxed);
     }
 
     /// Wakes the writer, if anything waits for it.
@@ -266,6 +278,12 @@ impl<I: OutgoingItem> OutgoingQueue<I> {
             if state.is_over {
                 return WriterTask::End;
             }
+            if state.is_turn_taken {
+                state.is_turn_awaited = true;
+                state = wait(&self.added, state);
+                state.is_turn_awaited = false;
+                continue;
+            }
             if !state.items.is_empty() {
                 return WriterTask::Write(state.take());
             }
@@ -280,7 +298,7 @@ impl<I: OutgoingItem> OutgoingQueue<I> {
                 None => state = wait(&self.added, state),
             }
             state.is_writer_waiting = false;
-            if passed && state.items.is_empty() && !state.is_over {
+            if passed && state.items.is_empty() && !state.is_turn_taken && !state.is_over {
                 if state.overdue_at.is_some() {
                     state.is_over = true;
                     return WriterTask::End;
@@ -292,18 +310,21 @@ impl<I: OutgoingItem> OutgoingQueue<I> {
 
     /// Notes that a batch was written. Returns whether deliveries that were refused fit now.
     pub fn note_written(&self, batch: &WriteBatch<I>) -> bool {
-        let mut state = lock(&self.state);
+        self.release(&mut lock(&self.state), batch.bytes)
+    }
+
+    /// Notes that this number of bytes no longer waits. Returns whether deliveries that were
+    /// refused fit now.
+    fn release(&self, state: &mut OutgoingState<I>, bytes: usize) -> bool {
         let was_full = state.bytes >= MOST_WAITING;
-        state.bytes -= batch.bytes;
-        let is_full = state.bytes >= MOST_WAITING;
-        self.is_full.store(is_full, Ordering::Relaxed);
+        state.bytes -= bytes;
+        self.note_size(state);
         state.unread = state.unread.min(state.bytes);
         let resumes = state.lacked_room && state.bytes < DELIVERY_ROOM / 2;
         if resumes {
             state.lacked_room = false;
         }
-        drop(state);
-        if was_full && !is_full {
+        if was_full && state.bytes < MOST_WAITING {
             self.written.notify_all();
         }
         resumes
@@ -365,5 +386,4 @@ impl<I: OutgoingItem> OutgoingState<I> {
 }
 
 #[cfg(test)]
-#[path = "outgoing_queue_tests.rs"]
 mod tests;
