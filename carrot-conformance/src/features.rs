@@ -37,6 +37,9 @@ features! {
     AlternateExchange => "alternate exchange",
     /// Exchanges that the broker deletes with their last binding.
     AutoDeleteExchanges => "auto-delete exchanges",
+    /// Exchanges that are declared transient, and deleted by a restart. Without it, a transient
+    /// exchange is kept.
+    TransientExchanges => "transient exchanges",
     /// Exchanges that refuse messages of publishers.
     InternalExchange => "internal exchange",
     /// The `CC` and `BCC` headers.
@@ -52,7 +55,8 @@ features! {
     /// The number of consumers of a queue, in its declaration.
     ConsumerCounts => "consumer counts",
     /// The return of a requeued message to its old place, behind earlier messages. Without it, the
-    /// message returns to the head of its queue.
+    /// message returns to the head of its queue, and the messages of a lost connection return in
+    /// any order.
     OldPlaceAfterRequeue => "old place after a requeue",
     /// Queues with a name from the broker.
     ServerNamedQueues => "server-named queues",

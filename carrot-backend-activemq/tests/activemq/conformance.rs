@@ -7,9 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use carrot_backend_activemq::ActiveMqConnector;
-use carrot_conformance::{Features, Harness};
+use carrot_conformance::{Breakable, Feature, Features, Harness};
 use carrot_core::ConnectionOptions;
 use carrot_core::backend::Connector;
+use carrot_faults::Proxy;
 
 use super::features::features;
 
@@ -23,21 +24,34 @@ impl ActiveMq {
     }
 }
 
+fn connector(options: &ConnectionOptions) -> Arc<dyn Connector> {
+    Arc::new(ActiveMqConnector::new(options).expect("the options are valid"))
+}
+
 impl Harness for ActiveMq {
     fn name(&self) -> &str {
         "activemq"
     }
 
     fn features(&self) -> Features {
-        features()
+        // Tests with a broker of their own run the cases that restart it.
+        features().without(Feature::RestartBroker)
     }
 
     fn connect(&self) -> Arc<dyn Connector> {
-        Arc::new(ActiveMqConnector::new(&self.0).expect("the options are valid"))
+        connector(&self.0)
     }
 
     fn pass(&self, duration: Duration) {
         thread::sleep(duration);
+    }
+
+    fn breakable(&self) -> Option<Breakable> {
+        let (host, port) = self.0.addresses().next().expect("at least one address");
+        let proxy = Proxy::new(host, port).expect("a free local port");
+        let address = proxy.address();
+        let options = self.0.clone().host(address.ip().to_string()).port(address.port());
+        Some(Breakable { connector: connector(&options), cut: Box::new(move || proxy.cut()) })
     }
 }
 

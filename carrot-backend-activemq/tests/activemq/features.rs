@@ -1,6 +1,6 @@
 use carrot_conformance::{Feature, Features};
 
-/// The features of the backend. `docs/guarantees.md` shows them, which `tests/guide` checks.
+/// The features of the backend, with the faults that the tests cause. `docs/guarantees.md` shows them, which `tests/guide` checks.
 pub(crate) fn features() -> Features {
     [
         Feature::Exchanges,
@@ -21,6 +21,8 @@ pub(crate) fn features() -> Features {
         Feature::DeadLetters,
         Feature::LargeBodies,
         Feature::DelayedPublish,
+        Feature::CutConnection,
+        Feature::RestartBroker,
     ]
     .into_iter()
     .fold(Features::none(), Features::with)

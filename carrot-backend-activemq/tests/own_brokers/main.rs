@@ -13,10 +13,13 @@ mod activemq {
     mod killed;
     mod network;
     mod permissions;
+    mod restarts;
     mod several_queues;
     mod unread;
     mod without_advisories;
     mod without_statistics;
 }
+#[path = "../activemq/features.rs"]
+mod features;
 mod process;
 mod traffic;

@@ -77,16 +77,30 @@ pub(crate) fn a_delivery_of_a_lost_connection_is_stale(harness: &dyn Harness) {
     );
 }
 
-pub(crate) fn a_lost_connection_requeues_its_unsettled_messages(harness: &dyn Harness) {
-    let fixture = CaseFixture::new(harness);
+/// Loses a connection with an unsettled message of a get, one of a subscription, and one that waits
+/// for the subscription. Returns the queue, to which all have returned.
+fn lose_connection_with_messages(fixture: &CaseFixture<'_>, bodies: [&str; 3]) -> String {
     let queue = fixture.queue();
-    fixture.channel.enqueue(&queue, ["a", "b", "c"]);
-    let breakable = BreakableFixture::new(&fixture);
+    fixture.channel.enqueue(&queue, bodies);
+    let breakable = BreakableFixture::new(fixture);
     breakable.channel.get_delivery(&queue);
     let subscription = breakable.channel.subscribe(&queue);
-    subscription.expect("b");
+    subscription.expect(bodies[1]);
     breakable.cut();
     fixture.channel.expect_ready(&queue, 3);
+    queue
+}
+
+pub(crate) fn a_lost_connection_requeues_its_unsettled_messages(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    // Equal messages have no order.
+    let queue = lose_connection_with_messages(&fixture, ["x"; 3]);
+    fixture.channel.expect_messages(&queue, ["x"; 3]);
+}
+
+pub(crate) fn the_messages_of_a_lost_connection_return_to_their_old_places(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = lose_connection_with_messages(&fixture, ["a", "b", "c"]);
     fixture.channel.expect_messages(&queue, ["a", "b", "c"]);
 }
 

@@ -35,11 +35,19 @@ pub(crate) fn a_transient_queue_is_deleted_by_a_restart(harness: &dyn Harness) {
 pub(crate) fn durable_exchanges_and_bindings_are_kept_over_a_restart(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let durable = fixture.direct_exchange();
-    let transient = fixture.exchange_with(|name| Exchange::direct(name).transient());
     let queue = fixture.bound_queue(&durable, "key");
     restart(&fixture);
     let channel = fixture.open_on_new_connection();
     channel.send(&durable, "key", "x");
     channel.expect_messages(&queue, ["x"]);
-    assert_error!(channel.find_exchange(&transient), Error::NotFound { .. });
+}
+
+pub(crate) fn a_transient_exchange_is_deleted_by_a_restart(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let exchange = fixture.exchange_with(|name| Exchange::direct(name).transient());
+    restart(&fixture);
+    assert_error!(
+        fixture.open_on_new_connection().find_exchange(&exchange),
+        Error::NotFound { .. }
+    );
 }

@@ -9,6 +9,7 @@ macro_rules! __failure {
                 every_verb_of_a_lost_connection_fails_with_disconnected needs CutConnection;
                 a_delivery_of_a_lost_connection_is_stale needs CutConnection;
                 a_lost_connection_requeues_its_unsettled_messages needs CutConnection;
+                the_messages_of_a_lost_connection_return_to_their_old_places needs CutConnection, OldPlaceAfterRequeue;
                 a_lost_connection_wakes_waiting_consumers needs CutConnection;
                 every_channel_of_a_lost_connection_fails needs CutConnection;
                 a_lost_connection_does_not_affect_others needs CutConnection;
@@ -35,8 +36,9 @@ macro_rules! __failure {
             }
             restarts {
                 a_persistent_message_in_a_durable_queue_is_kept_over_a_restart needs RestartBroker;
-                a_transient_queue_is_deleted_by_a_restart needs RestartBroker;
-                durable_exchanges_and_bindings_are_kept_over_a_restart needs RestartBroker;
+                a_transient_queue_is_deleted_by_a_restart needs RestartBroker, TransientQueues;
+                durable_exchanges_and_bindings_are_kept_over_a_restart needs RestartBroker, Exchanges;
+                a_transient_exchange_is_deleted_by_a_restart needs RestartBroker, TransientExchanges;
             }
         }
     };
