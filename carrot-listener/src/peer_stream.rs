@@ -143,12 +143,12 @@ impl PeerStream {
         }
     }
 
-    /// Writes the octets that the socket accepts without waiting, and returns their number. A thread
-    /// that writes with the other calls meanwhile mixes its octets with these.
+    /// Writes the octets that the socket accepts without waiting, and returns their number. A
+    /// thread that writes with the other calls meanwhile mixes its octets with these.
     ///
     /// Writes nothing in a TLS session, whose records leave in order, and on systems where a write
-    /// waits unless the whole socket never waits. [`write`](PeerStream::write) reports the errors of
-    /// the socket.
+    /// waits unless the whole socket never waits. [`write`](PeerStream::write) reports the errors
+    /// of the socket.
     #[must_use]
     pub fn write_at_once(&self, octets: &[u8]) -> usize {
         match self.has_tls() {

@@ -1,6 +1,7 @@
 use carrot_conformance::{Feature, Features};
 
-/// The features of the backend, with the faults that the tests cause. `docs/guarantees.md` shows them, which `tests/guide` checks.
+/// The features of the backend, with the faults that the tests cause. `docs/guarantees.md` shows
+/// them, which `tests/guide` checks.
 pub(crate) fn features() -> Features {
     [
         Feature::Exchanges,
