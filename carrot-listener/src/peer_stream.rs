@@ -146,9 +146,8 @@ impl PeerStream {
     /// Writes the octets that the socket accepts without waiting, and returns their number. A
     /// thread that writes with the other calls meanwhile mixes its octets with these.
     ///
-    /// Writes nothing in a TLS session, whose records leave in order, and on systems where a write
-    /// waits unless the whole socket never waits. [`write`](PeerStream::write) reports the errors
-    /// of the socket.
+    /// Writes nothing in a TLS session, whose records leave in order, and on systems other than
+    /// Linux and Android. [`write`](PeerStream::write) reports the errors of the socket.
     #[must_use]
     pub fn write_at_once(&self, octets: &[u8]) -> usize {
         match self.has_tls() {
@@ -199,14 +198,14 @@ impl PeerStream {
     }
 }
 
-#[cfg(unix)]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn send_at_once(socket: &impl std::os::fd::AsFd, octets: &[u8]) -> usize {
     use rustix::net::{SendFlags, send};
     send(socket, octets, SendFlags::DONTWAIT | SendFlags::NOSIGNAL).unwrap_or(0)
 }
 
-#[cfg(not(unix))]
-fn send_at_once(_: &TcpStream, _: &[u8]) -> usize {
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn send_at_once<S>(_: &S, _: &[u8]) -> usize {
     0
 }
 
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(unix)]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     fn full_socket_accepts_nothing_at_once() {
         let (stream, mut peer) = pair();
         let octets = vec![7; 1 << 20];
