@@ -82,7 +82,7 @@ fn body(message: WireMessage) -> Result<Body, String> {
             let text = WireReader::new(&content, "a text message").long_text("content");
             text.map(|text| text.into_bytes().into()).map_err(|error| error.to_string())
         }
-        kind => Err(format!("the body is a {kind:?} message of JMS, which is no octets")),
+        kind => Err(format!("the body of a JMS message of the type {kind:?} is not octets")),
     }
 }
 

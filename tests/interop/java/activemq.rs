@@ -128,7 +128,7 @@ fn map_of_jms_is_unreadable_and_kept() {
     let mut messages = Vec::from(queue.sent_by_jms());
     let map = messages.remove(5);
     messages.into_iter().for_each(|message| message.ack().unwrap());
-    assert_eq!(map.unreadable(), Some("the body is a Map message of JMS, which is no octets"));
+    assert_eq!(map.unreadable(), Some("the body of a JMS message of the type Map is not octets"));
     assert_eq!(map.body(), b"");
     map.requeue().unwrap();
 
