@@ -151,16 +151,12 @@ fn wait_for_writer(queue: &OutgoingQueue<Numbers>) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !lock(&queue.state).is_writer_waiting {
         assert!(Instant::now() < deadline, "the writer does not wait");
-        thread::yield_now();
+        thread::sleep(Duration::from_micros(100));
     }
 }
 
 /// Runs `test` while a writer waits. Returns the first task of the writer.
-fn beside_writer(
-    queue: &OutgoingQueue<Numbers>,
-    heartbeat: Option<Duration>,
-    test: impl FnOnce(),
-) -> WriterTask<Numbers> {
+fn beside_writer(queue: &OutgoingQueue<Numbers>, test: impl FnOnce()) -> WriterTask<Numbers> {
     /// Ends the writer of a test that has failed.
     struct EndOfWriter<'q>(&'q OutgoingQueue<Numbers>);
 
@@ -173,7 +169,7 @@ fn beside_writer(
     }
 
     thread::scope(|scope| {
-        let writer = scope.spawn(|| queue.next_task(heartbeat));
+        let writer = scope.spawn(|| queue.next_task(None));
         let end = EndOfWriter(queue);
         wait_for_writer(queue);
         test();
@@ -197,7 +193,7 @@ fn busy_writer_leaves_no_turn() {
 #[test]
 fn item_that_was_written_in_a_turn_is_not_written_again() {
     let queue = OutgoingQueue::default();
-    let task = beside_writer(&queue, None, || {
+    let task = beside_writer(&queue, || {
         let turn = queue.add_or_take_turn(Numbers(1, 1, 10));
         assert_eq!(lock(&queue.state).bytes, 10);
         turn.into_iter().for_each(|turn| turn.write(|_| true));
@@ -210,7 +206,7 @@ fn item_that_was_written_in_a_turn_is_not_written_again() {
 #[test]
 fn rest_of_a_turn_comes_before_what_others_have_added() {
     let queue = OutgoingQueue::default();
-    let task = beside_writer(&queue, None, || {
+    let task = beside_writer(&queue, || {
         let turn = queue.add_or_take_turn(Numbers(1, 1, 10));
         assert!(queue.add_or_take_turn(Numbers(3, 3, 10)).is_none());
         queue.add_and_wake(Numbers(5, 5, 10));
@@ -224,23 +220,24 @@ fn rest_of_a_turn_comes_before_what_others_have_added() {
 #[test]
 fn writer_waits_for_the_end_of_a_turn() {
     let queue = OutgoingQueue::default();
-    let task = beside_writer(&queue, Some(Duration::from_millis(1)), || {
-        // The turn may come after the heartbeat is due, or the writer may have returned with it.
-        let Some(turn) = queue.add_or_take_turn(Numbers(1, 1, 1)) else { return };
+    let task = beside_writer(&queue, || {
+        let turn = queue.add_or_take_turn(Numbers(1, 1, 1));
+        assert!(turn.is_some());
+        queue.end();
         let deadline = Instant::now() + Duration::from_secs(30);
         while !lock(&queue.state).is_turn_awaited {
             assert!(Instant::now() < deadline, "the writer has not waited");
-            thread::yield_now();
+            thread::sleep(Duration::from_micros(100));
         }
-        turn.write(|_| true);
+        turn.into_iter().for_each(|turn| turn.write(|_| true));
     });
-    assert!(!matches!(task, WriterTask::End));
+    assert!(matches!(task, WriterTask::End));
 }
 
 #[test]
 fn turn_over_a_lost_socket_leaves_nothing() {
     let queue = OutgoingQueue::default();
-    let task = beside_writer(&queue, None, || {
+    let task = beside_writer(&queue, || {
         let turn = queue.add_or_take_turn(Numbers(1, 1, 1));
         queue.abandon();
         drop(turn);
@@ -252,7 +249,7 @@ fn turn_over_a_lost_socket_leaves_nothing() {
 #[test]
 fn full_queue_has_room_after_a_large_item_of_a_turn() {
     let queue = OutgoingQueue::default();
-    let task = beside_writer(&queue, None, || {
+    let task = beside_writer(&queue, || {
         let turn = queue.add_or_take_turn(Numbers(1, 1, MOST_WAITING));
         assert!(queue.is_full() && turn.is_some());
         thread::scope(|scope| {
