@@ -140,7 +140,7 @@ mod tests {
         fn send(&self) -> Vec<u8> {
             let (mut sent, mut turns) = (Vec::new(), 0);
             let deadline = Instant::now() + Duration::from_secs(60);
-            for number in 0_u8.. {
+            for number in (0..=u8::MAX).cycle() {
                 assert!(Instant::now() < deadline, "{turns} turns");
                 let octets = vec![number; if number % 5 == 0 { LARGE } else { 100 }];
                 sent.extend_from_slice(&octets);
