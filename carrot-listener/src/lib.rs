@@ -9,9 +9,9 @@
 //! * A [`MemoryBudget`] bounds what has not arrived completely, over all connections.
 //! * [`ServerTls`] are the TLS options of a server, and [`PeerTls`] is the session of a connection.
 //! * A [`PeerStream`] is the socket of a connection, with or without TLS.
-//! * An [`OutgoingQueue`] holds what waits for the writer of a connection, and is bounded. A
-//!   [`PeerWriter`] gathers octets, and writes them. An [`IntervalTimer`] says when a heartbeat is
-//!   due.
+//! * An [`OutgoingQueue`] holds what waits for the writer of a connection, and is bounded. With a
+//!   [`WriteTurn`], a thread writes its item itself. A [`PeerWriter`] gathers octets, and writes
+//!   them. An [`IntervalTimer`] says when a heartbeat is due.
 //!
 //! The drivers use the last two points, too. The crate knows no protocol, and opens no socket.
 //! Programs do not use it.
