@@ -37,5 +37,7 @@ def on_ready(**_):
     print("ready")
 
 
+# Every worker has an exclusive control queue with its name.
+name = ["--hostname", f"{queue}@interop"]
 options = "--pool solo --without-gossip --without-mingle --without-heartbeat --loglevel critical"
-app.worker_main(["--quiet", "worker", *options.split()])
+app.worker_main(["--quiet", "worker", *name, *options.split()])
