@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use carrot::consume::Retry;
@@ -99,6 +99,14 @@ impl Subscriber for KeepsSpans {
     }
 }
 
+/// Keeps other tests of spans from running. The crate `tracing` remembers for each kind of span
+/// whether any subscriber wants it, and asks only the thread that creates the first one: without a
+/// subscriber there, the other threads would record nothing.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn observed(connection: Connection) -> Connection {
     connection
         .with_publish_layer(TraceContext::new())
@@ -109,6 +117,7 @@ fn observed(connection: Connection) -> Connection {
 
 #[test]
 fn spans_of_one_trace_cover_publisher_retry_and_answer() {
+    let _alone = alone();
     let spans = KeepsSpans::default();
     let clock = ManualClock::new();
     tracing::subscriber::with_default(spans.clone(), || {
@@ -161,6 +170,7 @@ fn spans_of_one_trace_cover_publisher_retry_and_answer() {
 
 #[test]
 fn span_of_a_message_that_cannot_be_routed_records_the_failure() {
+    let _alone = alone();
     let spans = KeepsSpans::default();
     tracing::subscriber::with_default(spans.clone(), || {
         let connection = observed(crate::support::memory());
@@ -181,6 +191,7 @@ fn span_of_a_message_that_cannot_be_routed_records_the_failure() {
 
 #[test]
 fn spans_without_a_subscriber_change_nothing() {
+    let _alone = alone();
     let connection = observed(crate::support::memory());
     let mut consumer = connection.consumer("orders").build().unwrap();
     consumer.register_callback(|_: String, _: &Message| {});
