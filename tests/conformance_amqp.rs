@@ -66,10 +66,7 @@ impl Harness for Amqp {
     }
 
     fn breakable(&self) -> Option<Breakable> {
-        let (host, port) = self.0.addresses().next().expect("at least one address");
-        let proxy = Proxy::new(host, port).expect("a free local port");
-        let address = proxy.address();
-        let options = self.0.clone().host(address.ip().to_string()).port(address.port());
+        let (proxy, options) = Proxy::in_front_of(&self.0).expect("a free local port");
         Some(Breakable { connector: connector(&options), cut: Box::new(move || proxy.cut()) })
     }
 }

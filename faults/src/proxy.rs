@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use carrot::ConnectionOptions;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use self::connection::Closing;
@@ -73,6 +74,19 @@ impl Proxy {
                 .spawn(move || accept(&listener, &rules, &connections, &server))?
         };
         Ok(Proxy { address, rules, connections, listener, accepting: Some(accepting) })
+    }
+
+    /// Creates a proxy in front of the first address of these options, and returns the options to
+    /// connect through it.
+    ///
+    /// # Errors
+    /// If no port is free.
+    pub fn in_front_of(options: &ConnectionOptions) -> io::Result<(Proxy, ConnectionOptions)> {
+        let (host, port) = options.addresses().next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let proxy = Proxy::new(host, port)?;
+        let through =
+            options.clone().host(proxy.address.ip().to_string()).port(proxy.address.port());
+        Ok((proxy, through))
     }
 
     /// Returns the address to connect to instead of the server.

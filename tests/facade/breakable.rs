@@ -63,10 +63,7 @@ impl Breakable {
     }
 
     fn behind_proxy(direct: ConnectionOptions, broker: impl Any + Send + Sync) -> Breakable {
-        let (host, port) = direct.addresses().next().unwrap();
-        let proxy = Proxy::new(host, port).unwrap();
-        let options =
-            direct.clone().host(proxy.address().ip().to_string()).port(proxy.address().port());
+        let (proxy, options) = Proxy::in_front_of(&direct).unwrap();
         let onlooker = carrot::connect(&direct).unwrap();
         Breakable {
             connection: carrot::connect(&options).unwrap(),

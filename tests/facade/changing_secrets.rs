@@ -15,13 +15,6 @@ use carrot_faults::Proxy;
 
 use crate::support::{SOON, eventually, queue, rabbitmq_url, rabbitmqctl, unique};
 
-/// The path to a broker, through a proxy.
-fn through_proxy(options: &ConnectionOptions) -> (ConnectionOptions, Proxy) {
-    let (host, port) = options.addresses().next().unwrap();
-    let proxy = Proxy::new(host, port).unwrap();
-    (options.clone().host(proxy.address().ip().to_string()).port(proxy.address().port()), proxy)
-}
-
 /// Checks that messages fail for a temporary cause, and that the error names the cause.
 fn fails_for(publisher: &Publisher, cause: &str) {
     eventually("the cause is told", || {
@@ -41,7 +34,7 @@ fn run_survives_password_changed_and_restored() {
     let user = unique("user");
     rabbitmqctl(&["add_user", &user, "first"]);
     rabbitmqctl(&["set_permissions", &user, ".*", ".*", ".*"]);
-    let (options, proxy) = through_proxy(&rabbitmq_url().parse().unwrap());
+    let (proxy, options) = Proxy::in_front_of(&rabbitmq_url().parse().unwrap()).unwrap();
     let connection = carrot::connect(options.credentials(&*user, "first")).unwrap();
     let queue = queue();
     let (sender, handled) = mpsc::channel();
@@ -71,7 +64,7 @@ fn provider_that_learns_the_changed_password_late_recovers_the_connection() {
     rabbitmqctl(&["add_user", &user, "first"]);
     rabbitmqctl(&["set_permissions", &user, ".*", ".*", ".*"]);
     let password = Arc::new(Mutex::new("first"));
-    let (options, proxy) = through_proxy(&rabbitmq_url().parse().unwrap());
+    let (proxy, options) = Proxy::in_front_of(&rabbitmq_url().parse().unwrap()).unwrap();
     let provided = (user.clone(), Arc::clone(&password));
     let options =
         options.credentials_provider(move || Ok((provided.0.clone(), *provided.1.lock().unwrap())));
@@ -165,7 +158,8 @@ fn run_survives_half_written_certificate_file() {
     let whole = std::fs::read_to_string(variable("CARROT_TEST_CA_FILE")).unwrap();
     let file = std::env::temp_dir().join(unique("ca.pem"));
     std::fs::write(&file, &whole).unwrap();
-    let (options, proxy) = through_proxy(&variable("CARROT_TEST_AMQPS_URL").parse().unwrap());
+    let (proxy, options) =
+        Proxy::in_front_of(&variable("CARROT_TEST_AMQPS_URL").parse().unwrap()).unwrap();
     let tls = TlsOptions::new().authority(Pem::file(&file)).server_name("localhost");
     let connection = carrot::connect(options.tls(tls)).unwrap();
     let publisher = connection.publisher().queue(queue()).build().unwrap();

@@ -64,11 +64,6 @@ impl OwnBroker {
         self.script("restart", &[]);
     }
 
-    /// Returns the port without TLS.
-    pub(crate) fn port(&self) -> u16 {
-        self.options().addresses().next().unwrap().1
-    }
-
     /// Returns the user who may use few queues.
     pub(crate) fn limited_options(&self) -> ConnectionOptions {
         self.variable("CARROT_TEST_ACTIVEMQ_LIMITED_URL").parse().unwrap()
@@ -76,7 +71,8 @@ impl OwnBroker {
 
     /// Starts the broker again with an option of its port without TLS.
     pub(crate) fn configure_port(&self, option: &str) {
-        let address = format!("tcp://127.0.0.1:{}", self.port());
+        let port = self.options().addresses().next().unwrap().1;
+        let address = format!("tcp://127.0.0.1:{port}");
         self.configure(&address, &format!("{address}?{option}"));
     }
 

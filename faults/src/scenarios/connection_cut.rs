@@ -16,10 +16,9 @@ const BYTES_TO_CLIENT: u64 = 4_000;
 pub(super) fn run(context: &mut Context) -> Result<ScenarioOutcome> {
     let cuts = context.pick(1_000, 15);
     context.with_node(|context, node| {
-        let proxy = Proxy::new("127.0.0.1", node.port())?;
+        let (proxy, through) = Proxy::in_front_of(&node.options())?;
         let mut run = ScenarioRun::new(context);
         let mut random = context.random();
-        let through = node.options().port(proxy.address().port());
         let load =
             run.load(LoadOptions { rate: Some(500), ..LoadOptions::new(through, &*run.queue) })?;
         for cut in 1..=cuts {

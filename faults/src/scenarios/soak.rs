@@ -55,11 +55,10 @@ const SLOW: [InjectedFault; 7] = [
 pub(super) fn run(context: &mut Context) -> Result<ScenarioOutcome> {
     let lasts = context.pick(Duration::from_secs(30 * 60), Duration::from_secs(15));
     context.with_node(|context, node| {
-        let proxy = Proxy::new("127.0.0.1", node.port())?;
+        let (proxy, through) = Proxy::in_front_of(&node.options().heartbeat(HEARTBEAT))?;
         let mut run = ScenarioRun::new(context);
         run.declare_on_disk(node)?;
         let mut random = context.random();
-        let through = node.options().port(proxy.address().port()).heartbeat(HEARTBEAT);
         let load = run.load(LoadOptions {
             rate: Some(250),
             send_timeout: DEADLINE,

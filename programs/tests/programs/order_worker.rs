@@ -184,10 +184,7 @@ fn worker_terminated_ends_gracefully() {
 on_brokers_with_quorum_queues! {
     fn order_that_ends_processes_is_dead_lettered_and_can_return_over_a_socket(url: &str) {
         let direct: ConnectionOptions = url.parse().unwrap();
-        let (host, port) = direct.addresses().next().unwrap();
-        let proxy = Proxy::new(host, port).unwrap();
-        let address = proxy.address();
-        let options = direct.clone().host(address.ip().to_string()).port(address.port());
+        let (proxy, options) = Proxy::in_front_of(&direct).unwrap();
         let onlooker = carrot::connect(&direct).unwrap();
         order_that_ends_processes(&options, &onlooker, || proxy.reset());
     }

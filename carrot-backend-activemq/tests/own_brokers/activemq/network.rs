@@ -10,10 +10,7 @@ use crate::traffic::{Order, Traffic};
 
 /// Returns a proxy in front of the broker, and the options to connect to it.
 fn proxied(broker: &OwnBroker) -> (Proxy, ConnectionOptions) {
-    let (options, port) = (broker.options(), broker.port());
-    let proxy = Proxy::new("127.0.0.1", port).unwrap();
-    let address = proxy.address();
-    let options = options.host(address.ip().to_string()).port(address.port());
+    let (proxy, options) = Proxy::in_front_of(&broker.options()).unwrap();
     (proxy, options.heartbeat(Duration::from_secs(1)))
 }
 

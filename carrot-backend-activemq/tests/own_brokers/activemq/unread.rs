@@ -40,11 +40,9 @@ fn publish(channel: &dyn Backend, count: usize) {
 #[ignore = "needs ActiveMQ: run ./scripts/test"]
 fn client_that_does_not_read_delays_no_other_client() {
     let broker = OwnBroker::start(&[]);
-    let proxy = Proxy::new("127.0.0.1", broker.port()).unwrap();
-    let address = proxy.address();
     // No keep-alive finds the client in the time of this test.
     let options = broker.options().heartbeat(SOON * 10);
-    let stalled = options.clone().host(address.ip().to_string()).port(address.port());
+    let (proxy, stalled) = Proxy::in_front_of(&options).unwrap();
     let others = open(&options);
     others.declare(Declare::Queue(&Queue::new(QUEUE)), CALL_TIMEOUT).unwrap();
     others.declare(Declare::Exchange(&Exchange::fanout("news")), CALL_TIMEOUT).unwrap();
