@@ -190,11 +190,11 @@ pub enum Error {
         returned: Box<Returned>,
     },
 
-    /// The broker refused responsibility for the message (a nack).
+    /// The broker refused responsibility for the message (basic.nack in AMQP).
     ///
     /// The queue is full and rejects messages, or the broker had an internal error. The message can
     /// be published again.
-    #[error("the broker refused the message (basic.nack)")]
+    #[error("the broker refused the message")]
     Refused,
 
     /// The channel that delivered the message was closed. Nothing was sent.
