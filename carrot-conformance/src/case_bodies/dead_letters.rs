@@ -142,19 +142,19 @@ pub(crate) fn a_dead_letter_without_a_failed_delivery_is_not_marked_as_redeliver
     harness: &dyn Harness,
 ) {
     let DeadLetterFixture { fixture, queue, dead, .. } =
-        fixture(harness, |queue| queue.message_ttl(milliseconds(300)));
+        fixture(harness, |queue| queue.message_ttl(milliseconds(1000)));
     fixture.channel.enqueue(&queue, ["never delivered"]);
-    fixture.pass_ms(400);
+    fixture.pass_ms(1300);
     assert!(!fixture.channel.get_delivery_as(&dead, Acknowledgement::Automatic).redelivered);
     fixture.channel.enqueue(&queue, ["given back"]);
     fixture.channel.requeue(&fixture.channel.get_delivery(&queue));
-    fixture.pass_ms(400);
+    fixture.pass_ms(1300);
     assert!(!fixture.channel.get_delivery(&dead).redelivered);
 }
 
 pub(crate) fn a_failed_delivery_marks_the_dead_letter_as_redelivered_or_not(harness: &dyn Harness) {
     let DeadLetterFixture { fixture, queue, dead, .. } =
-        fixture(harness, |queue| queue.message_ttl(milliseconds(500)));
+        fixture(harness, |queue| queue.message_ttl(milliseconds(1000)));
     let marked = ReleaseAnswer::FailuresMarkDeadLetters.is_expected(harness);
     fixture.channel.enqueue(&queue, ["failed"]);
     let delivery = fixture.channel.get_delivery(&queue);
@@ -162,7 +162,7 @@ pub(crate) fn a_failed_delivery_marks_the_dead_letter_as_redelivered_or_not(harn
         .channel
         .reject(delivery.tag, Rejection::RequeueFailed, Extent::One)
         .expect("requeue as failed");
-    fixture.pass_ms(600);
+    fixture.pass_ms(1300);
     let letter = fixture.channel.get_delivery_as(&dead, Acknowledgement::Automatic);
     assert_eq!((&*body(&letter), letter.redelivered), ("failed", marked));
 
@@ -170,7 +170,7 @@ pub(crate) fn a_failed_delivery_marks_the_dead_letter_as_redelivered_or_not(harn
     let closed = fixture.open();
     closed.get_delivery(&queue);
     closed.close_channel();
-    fixture.pass_ms(600);
+    fixture.pass_ms(1300);
     let letter = fixture.channel.get_delivery(&dead);
     assert_eq!((&*body(&letter), letter.redelivered), ("given back", false));
 }

@@ -1,6 +1,14 @@
 //! Messages and queues that expire.
 
+use std::time::Duration;
+
 use crate::support::*;
+
+/// The time to live of messages and queues that a case uses before they expire. Long enough for a
+/// loaded machine.
+const TIME_TO_LIVE: Duration = milliseconds(1000);
+/// The time until they have expired.
+const EXPIRED_AFTER: Duration = milliseconds(1300);
 
 fn expiring(expiration: &str) -> Properties {
     Properties::new().with_expiration(expiration)
@@ -103,21 +111,21 @@ pub(crate) fn an_expiration_that_is_not_a_number_is_refused(harness: &dyn Harnes
 
 pub(crate) fn an_unsettled_message_does_not_expire(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
-    let queue = fixture.queue_with(|queue| queue.message_ttl(milliseconds(100)));
+    let queue = fixture.queue_with(|queue| queue.message_ttl(TIME_TO_LIVE));
     fixture.channel.enqueue(&queue, ["held"]);
     let channel = fixture.open();
     let held = channel.get_delivery(&queue);
-    fixture.pass_ms(200);
+    fixture.pass(EXPIRED_AFTER);
     channel.ack_one(&held);
     channel.round_trip(&queue);
 }
 
 pub(crate) fn a_requeue_does_not_extend_the_ttl(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
-    let queue = fixture.queue_with(|queue| queue.message_ttl(milliseconds(100)));
+    let queue = fixture.queue_with(|queue| queue.message_ttl(TIME_TO_LIVE));
     fixture.channel.enqueue(&queue, ["x"]);
     let held = fixture.channel.get_delivery(&queue);
-    fixture.pass_ms(200);
+    fixture.pass(EXPIRED_AFTER);
     fixture.channel.requeue(&held);
     fixture.channel.expect_ready(&queue, 0);
     fixture.channel.expect_stays_empty(&queue);
@@ -142,30 +150,29 @@ pub(crate) fn messages_of_one_ttl_expire_one_after_the_other(harness: &dyn Harne
 
 pub(crate) fn an_unused_queue_expires(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
-    let queue = fixture.queue_with(|queue| queue.expires(milliseconds(150)));
+    let queue = fixture.queue_with(|queue| queue.expires(TIME_TO_LIVE));
     fixture.channel.enqueue(&queue, ["x"]);
-    fixture.pass_ms(300);
     eventually("the queue expires", || {
         // A declaration of the queue postpones its expiry.
-        fixture.pass_ms(300);
+        fixture.pass(EXPIRED_AFTER);
         fixture.open().find_queue(&queue).is_err()
     });
 }
 
 pub(crate) fn a_queue_with_a_consumer_does_not_expire(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
-    let queue = fixture.queue_with(|queue| queue.expires(milliseconds(150)));
+    let queue = fixture.queue_with(|queue| queue.expires(TIME_TO_LIVE));
     let subscription = fixture.channel.subscribe(&queue);
-    fixture.pass_ms(400);
+    fixture.pass(EXPIRED_AFTER);
     fixture.channel.enqueue(&queue, ["x"]);
     subscription.expect("x");
 }
 
 pub(crate) fn a_queue_expires_after_the_cancel_of_its_last_consumer(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
-    let queue = fixture.queue_with(|queue| queue.expires(milliseconds(150)));
+    let queue = fixture.queue_with(|queue| queue.expires(TIME_TO_LIVE));
     fixture.channel.subscribe(&queue).cancel(DEADLINE).expect("cancel");
-    fixture.pass_ms(400);
+    fixture.pass(EXPIRED_AFTER);
     assert_error!(fixture.open().find_queue(&queue), Error::NotFound { .. });
 }
 

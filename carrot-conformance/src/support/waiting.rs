@@ -22,7 +22,7 @@ pub(super) fn readable(delivery: Delivery) -> Delivery {
     delivery
 }
 
-pub(crate) fn milliseconds(milliseconds: u64) -> Duration {
+pub(crate) const fn milliseconds(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
