@@ -21,6 +21,8 @@ use crate::{FRAME_MAX, LONG};
 /// The size of the buffer that a peer receives into, which is full soon after the peer has stopped
 /// to read.
 const RECEIVE_BUFFER: usize = 32 << 10;
+/// The size of the buffer of a peer that reads all the time.
+const LARGE_RECEIVE_BUFFER: usize = 1 << 20;
 /// The octets that one write to a session takes.
 const SEALED_AT_ONCE: usize = 64 << 10;
 /// The time after which a client that reads nothing is taken for one that has given up.
@@ -133,6 +135,12 @@ impl Peer {
                 session.complete_io(&mut self.socket).unwrap();
             }
         }
+    }
+
+    /// Receives into a large buffer from now on. One segment of the loopback interface can
+    /// fill the small one: TCP then drops octets, and sends them again when a timer ends.
+    pub(crate) fn receive_at_full_speed(&self) {
+        SockRef::from(&self.socket).set_recv_buffer_size(LARGE_RECEIVE_BUFFER).unwrap();
     }
 
     /// Sends connection.start.

@@ -114,6 +114,7 @@ fn messages_of_several_threads_leave_in_order_while_confirms_arrive(form: Form) 
     const MESSAGES: u64 = 500;
     let scripted = Scripted::start(form);
     let mut client = opened(&scripted, &ChannelOptions::publish());
+    client.peer.receive_at_full_speed();
     let channel = &client.channel;
     let confirmed = AtomicU64::new(0);
     thread::scope(|scope| {

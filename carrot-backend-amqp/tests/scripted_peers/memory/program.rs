@@ -30,6 +30,8 @@ pub(super) const SMALL_PREFETCH: u16 = 100;
 pub(super) const LAST: &[u8] = b"last";
 
 const WITHIN: Duration = Duration::from_secs(15);
+/// Long enough for all octets of a flood, beside other tests.
+const AFTER_A_FLOOD: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_secs(1);
 /// The number of threads that open channels.
 const OPENERS: usize = 4;
@@ -116,7 +118,7 @@ fn consume(connector: &AmqpConnector, prefetch: u16, waits: bool, at_most: u64) 
     }
     let mut received = 0;
     let end = loop {
-        match subscription.next(WITHIN) {
+        match subscription.next(AFTER_A_FLOOD) {
             Ok(None) => break "nothing more".to_string(),
             Ok(Some(delivery)) => {
                 received += 1;
@@ -146,7 +148,7 @@ fn publish(connector: &AmqpConnector) {
         channel.publish(&Publication::new(&content).with_mandatory(true), WITHIN)
     });
     let published: Vec<_> = published.collect();
-    let outcomes = published.into_iter().map(|tag| channel.confirm(tag?, WITHIN));
+    let outcomes = published.into_iter().map(|tag| channel.confirm(tag?, AFTER_A_FLOOD));
     let (accepted, others): (Vec<_>, Vec<_>) = outcomes.partition(Result::is_ok);
     println!("\naccepted {}, then {:?}", accepted.len(), others.first());
     let _ = connector.close(SHORT);
