@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fmt::Write;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use carrot_conformance::Release;
@@ -37,7 +38,11 @@ fn series_of(programs: u64, seed: u64, default_type: DefaultQueueType) -> Series
     }
 }
 
+/// Runs a series alone, because it has many threads and waits for the effects of its operations for
+/// a limited time.
 fn series(programs: u64, seed: u64, default_type: DefaultQueueType) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let series = series_of(programs, seed, default_type);
     let report = series.run(|line| println!("{line}"));
     println!("{report}");
