@@ -148,7 +148,7 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// The number of ready messages of a queue.
+/// The number of ready messages of a queue. A message that a consumer returns is ready soon after.
 pub fn ready(connection: &Connection, queue: &str) -> u32 {
     connection.declare_queue(Queue::existing(queue)).unwrap().message_count
 }

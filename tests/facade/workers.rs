@@ -82,7 +82,7 @@ on_both_backends! {
         drop(go);
         let report = stopping.join().unwrap();
         assert_eq!((report.acknowledged, report.unfinished), (2, 0));
-        assert_eq!(ready(connection, &queue.name), 18);
+        eventually("all others are returned", || ready(connection, &queue.name) == 18);
     }
 
     fn handler_outlasting_stop_is_reported_and_requeued(connection: &Connection) {
@@ -103,7 +103,7 @@ on_both_backends! {
         let report = workers.stop(Duration::from_millis(200)).unwrap();
         assert!(before.elapsed() < Duration::from_secs(3));
         assert_eq!((report.acknowledged, report.unfinished), (0, 1));
-        assert_eq!(ready(connection, &queue.name), 1);
+        eventually("the message is returned", || ready(connection, &queue.name) == 1);
         release.store(true, Ordering::Relaxed);
     }
 

@@ -85,5 +85,5 @@ fn stopped_consumer_ends_the_wait_and_requeues() {
     let report = workers.stop(Duration::from_secs(60)).unwrap();
     assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
     assert_eq!((report.acknowledged, report.unfinished), (1, 0), "{report:?}");
-    assert_eq!(ready(&connection, &queue.name), 1);
+    eventually("the message is returned", || ready(&connection, &queue.name) == 1);
 }

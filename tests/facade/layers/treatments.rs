@@ -98,7 +98,7 @@ on_both_backends! {
         eventually("it is counted", || workers.report().failed == 1);
         workers.stop(SOON).unwrap();
         assert_eq!(seen.get(), [Treatment::Returned]);
-        assert_eq!(ready(connection, &queue.name), 1);
+        eventually("the message is returned", || ready(connection, &queue.name) == 1);
     }
 }
 
